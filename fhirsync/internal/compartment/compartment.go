@@ -1,0 +1,35 @@
+// Package compartment knows which resource types belong to a patient, how to ask for them, and which elements say whose a resource is.
+package compartment
+
+import (
+	"iter"
+	"maps"
+	"slices"
+)
+
+// Type is what the specification says about one resource type that can belong to a patient.
+type Type struct {
+	// Params are the search parameters that ask for the patient's resources, the best first. Each alone asks for the whole.
+	Params []string
+	// Via are parameters by which a resource can be the patient's although the primary element is absent (a Communication with only
+	// a sender, a Coverage the patient is subscriber of). Types whose primary element is required (1..1) have none: whoever is only
+	// their performer does not own them.
+	Via []string
+	// Primary are the elements, as paths without indexes, that say whose resource this is.
+	Primary []string
+	// AnyMention: the resource belongs to every patient it mentions.
+	AnyMention bool
+	// Outside: not in the Patient compartment, but searchable by patient.
+	Outside bool
+}
+
+// Lookup finds a type of FHIR R4.
+func Lookup(name string) (Type, bool) {
+	t, ok := r4[name]
+	return t, ok
+}
+
+// Names yields the types of FHIR R4 in order, without Patient itself.
+func Names() iter.Seq[string] {
+	return slices.Values(slices.Sorted(maps.Keys(r4)))
+}

@@ -1,0 +1,169 @@
+package jsonscan
+
+// entry reads one entry and adds it to Entries. Only a page that cannot be
+// followed any more is an error.
+func (p *pageReader) entry(missing bool) error {
+	s, b := &p.s, p.b
+	if len(b.Entries) >= most(s.buf) {
+		return syntaxAt(s.pos, "too many entries")
+	}
+	start := s.pos
+	if missing {
+		b.Entries = append(b.Entries, Entry{Start: start, End: start, Err: syntaxAt(start, "entry missing")})
+		return nil
+	}
+	if !s.at('{') {
+		t, err := s.value(1)
+		if err == nil {
+			b.Entries = append(b.Entries, Entry{Start: start, End: t.end, Err: syntaxAt(start, "entry is not an object")})
+		}
+		return err
+	}
+	r := entryReader{s: s}
+	if err := r.read(); err != nil {
+		return err
+	}
+	b.Entries = append(b.Entries, Entry{Start: start, End: s.pos})
+	r.fill(&b.Entries[len(b.Entries)-1], &b.w)
+	return nil
+}
+
+// entryReader reads one entry.
+type entryReader struct {
+	s                     *scanner
+	h                     head  // of the resource, or why there is none
+	resource              token // the last one
+	resources             int   // how many
+	fullURL, mode, status token
+}
+
+// read moves over the entry that opens at pos.
+func (r *entryReader) read() error {
+	s := r.s
+	s.pos++
+	var l list
+	for {
+		name, more, err := s.member(&l)
+		if err != nil {
+			return err
+		}
+		if !more {
+			if l.bad != nil {
+				r.h.fail(l.bad)
+			}
+			return nil
+		}
+		start := s.pos
+		switch string(s.text(name)) {
+		case "fullUrl":
+			err = s.last(&r.fullURL)
+		case "resource":
+			err = r.readResource()
+		case "search":
+			err = r.pick("mode", &r.mode)
+		case "response":
+			err = r.pick("status", &r.status)
+		default:
+			err = s.ignore(&r.h, 2)
+		}
+		if err != nil {
+			return err
+		}
+		if s.pos == start {
+			l.note(start, "value missing")
+		}
+	}
+}
+
+// readResource moves over the value of the member resource.
+func (r *entryReader) readResource() error {
+	s := r.s
+	if r.resources++; r.resources > 1 {
+		r.h.fail(syntaxAt(s.pos, "two resources in one entry"))
+		return s.ignore(&r.h, 1)
+	}
+	if s.at('{') {
+		r.resource = token{start: s.pos, kind: '{'}
+		err := s.head(&r.h)
+		r.resource.end = s.pos
+		return err
+	}
+	t, err := s.value(1)
+	if err == nil && t.kind != 0 && !t.isNull(s.buf) {
+		r.h.fail(syntaxAt(t.start, "resource is not an object"))
+	}
+	return err
+}
+
+// pick moves over a value and finds the last string, or number, that stands
+// under a name in it.
+func (r *entryReader) pick(wanted string, found *token) error {
+	s := r.s
+	if !s.at('{') {
+		return s.ignore(&r.h, 2)
+	}
+	s.pos++
+	var l list
+	for {
+		name, more, err := s.member(&l)
+		if err != nil {
+			return err
+		}
+		if !more {
+			if l.bad != nil {
+				r.h.fail(l.bad)
+			}
+			return nil
+		}
+		if string(s.text(name)) != wanted {
+			if err := s.ignore(&r.h, 3); err != nil {
+				return err
+			}
+			continue
+		}
+		t, err := s.value(3)
+		if err != nil {
+			return err
+		}
+		if t.deep {
+			r.h.fail(depthAt(t.start))
+		}
+		*found = t
+	}
+}
+
+// fill makes an Entry of what was read.
+func (r *entryReader) fill(e *Entry, w *writer) {
+	buf := r.s.buf
+	if r.resources > 1 {
+		r.resource = token{}
+	}
+	if r.resource.kind == '{' {
+		e.Resource = buf[r.resource.start:r.resource.end:r.resource.end]
+	} else {
+		r.h = head{bad: r.h.bad}
+	}
+	var err error
+	if e.Header, e.FullURL, err = w.header(buf, &r.h, r.fullURL); err != nil {
+		r.h.fail(err)
+	}
+	if e.Mode, err = w.name(buf, r.mode); err != nil {
+		r.h.fail(err)
+	}
+	if r.status.kind == '0' && isDigits(r.status.bytes(buf)) {
+		e.Status = w.known(r.status.bytes(buf))
+	} else if e.Status, err = w.name(buf, r.status); err != nil {
+		r.h.fail(err)
+	}
+	e.Err = r.h.bad
+}
+
+// isDigits tells whether text is digits and nothing else.
+func isDigits(text []byte) bool {
+	for _, c := range text {
+		if c < '0' || c > '9' {
+			return false
+		}
+	}
+	return len(text) > 0
+}

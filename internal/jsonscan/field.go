@@ -1,0 +1,92 @@
+package jsonscan
+
+// Field is one string value met by [Walker.Walk]. It and what Key returns are
+// valid only during the call they are given to; Text and Path return copies.
+type Field struct {
+	Start, End int // place of the token in the text, quotes included
+
+	w       *Walker
+	escaped bool
+}
+
+// Key gives the decoded name of the member that the string, or the array
+// holding it, is the value of. The caller must not change it.
+func (f *Field) Key() []byte {
+	top := &f.w.levels[len(f.w.levels)-1]
+	if !top.escaped {
+		return f.w.name(top)
+	}
+	// Not the scratch space of name, which the other methods use.
+	f.w.key = append(f.w.key[:0], f.w.name(top)...)
+	return f.w.key
+}
+
+// Text gives what the string says. A surrogate without its partner becomes
+// U+FFFD.
+func (f *Field) Text() string {
+	inside := f.w.raw[f.Start+1 : f.End-1]
+	if !f.escaped {
+		return string(inside)
+	}
+	f.w.text, _ = appendText(f.w.text[:0], inside)
+	return string(f.w.text)
+}
+
+// Path gives the decoded member names from the root to the string, joined by
+// dots. Arrays add nothing to it.
+func (f *Field) Path() string {
+	f.w.path = f.AppendPath(f.w.path[:0])
+	return string(f.w.path)
+}
+
+// AppendPath appends to dst what Path gives.
+func (f *Field) AppendPath(dst []byte) []byte {
+	first := true
+	for i := range f.w.levels {
+		l := &f.w.levels[i]
+		if l.array {
+			continue
+		}
+		if !first {
+			dst = append(dst, '.')
+		}
+		first = false
+		dst = append(dst, f.w.name(l)...)
+	}
+	return dst
+}
+
+// Depth gives the number of names in Path: 1 for a member of the root object.
+func (f *Field) Depth() int {
+	n := 0
+	for i := range f.w.levels {
+		if !f.w.levels[i].array {
+			n++
+		}
+	}
+	return n
+}
+
+// InContained tells whether the string is below the root's member contained.
+func (f *Field) InContained() bool {
+	for i := range f.w.levels {
+		if l := &f.w.levels[i]; !l.array {
+			return string(f.w.name(l)) == "contained"
+		}
+	}
+	return false
+}
+
+// InExtension tells whether the string is below a member extension or
+// modifierExtension, on whatever level that stands.
+func (f *Field) InExtension() bool {
+	for i := range f.w.levels {
+		if l := &f.w.levels[i]; !l.array {
+			switch string(f.w.name(l)) {
+			case "extension", "modifierExtension":
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -1,0 +1,137 @@
+package jsonscan
+
+import (
+	"bytes"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// appendText appends what the inside of a JSON string (without the quotes)
+// stands for. Surrogates without a partner become U+FFFD, as encoding/json has
+// it; bytes that are not escapes are taken as they are, UTF-8 or not. It gives
+// false if an escape is none of JSON's.
+func appendText(dst, src []byte) ([]byte, bool) {
+	for i := 0; i < len(src); {
+		if src[i] != '\\' {
+			n := bytes.IndexByte(src[i:], '\\')
+			if n < 0 {
+				return append(dst, src[i:]...), true
+			}
+			dst = append(dst, src[i:i+n]...)
+			i += n
+			continue
+		}
+		if i+1 >= len(src) {
+			return dst, false
+		}
+		if src[i+1] != 'u' {
+			c := unescaped[src[i+1]]
+			if c == 0 {
+				return dst, false
+			}
+			dst = append(dst, c)
+			i += 2
+			continue
+		}
+		r, ok := hex4(src[i+2:])
+		if !ok {
+			return dst, false
+		}
+		i += 6
+		if utf16.IsSurrogate(r) {
+			pair := rune(utf8.RuneError)
+			if i+1 < len(src) && src[i] == '\\' && src[i+1] == 'u' {
+				if low, ok := hex4(src[i+2:]); ok {
+					pair = utf16.DecodeRune(r, low)
+				}
+			}
+			if r = pair; r != utf8.RuneError {
+				i += 6
+			}
+		}
+		dst = utf8.AppendRune(dst, r)
+	}
+	return dst, true
+}
+
+// unescaped is what the letter after a backslash stands for; 0 for those
+// that may not stand there.
+var unescaped = [256]byte{
+	'"': '"', '\\': '\\', '/': '/',
+	'b': '\b', 'f': '\f', 'n': '\n', 'r': '\r', 't': '\t',
+}
+
+// hex4 reads four hexadecimal digits.
+func hex4(src []byte) (r rune, ok bool) {
+	if len(src) < 4 {
+		return 0, false
+	}
+	for _, c := range src[:4] {
+		d := hexDigit(c)
+		if d > 15 {
+			return 0, false
+		}
+		r = r<<4 | rune(d)
+	}
+	return r, true
+}
+
+// hexDigit gives the value of a hexadecimal digit, 255 for any other byte.
+func hexDigit(c byte) byte {
+	switch {
+	case '0' <= c && c <= '9':
+		return c - '0'
+	case 'a' <= c && c <= 'f':
+		return c - 'a' + 10
+	case 'A' <= c && c <= 'F':
+		return c - 'A' + 10
+	}
+	return 255
+}
+
+// appendString appends text as a JSON string with its quotes. Only what must
+// be escaped is; what is not UTF-8 becomes U+FFFD, so that the outcome is
+// always valid.
+func appendString(dst []byte, text string) []byte {
+	const hex = "0123456789abcdef"
+	dst = append(dst, '"')
+	start := 0
+	for i := 0; i < len(text); {
+		c := text[i]
+		if c >= ' ' && c != '"' && c != '\\' && c < utf8.RuneSelf {
+			i++
+			continue
+		}
+		if c >= utf8.RuneSelf {
+			r, size := utf8.DecodeRuneInString(text[i:])
+			if r == utf8.RuneError && size == 1 {
+				dst = append(dst, text[start:i]...)
+				dst = append(dst, "\uFFFD"...)
+				start = i + 1
+			}
+			i += size
+			continue
+		}
+		dst = append(dst, text[start:i]...)
+		switch c {
+		case '"', '\\':
+			dst = append(dst, '\\', c)
+		case '\b':
+			dst = append(dst, '\\', 'b')
+		case '\f':
+			dst = append(dst, '\\', 'f')
+		case '\n':
+			dst = append(dst, '\\', 'n')
+		case '\r':
+			dst = append(dst, '\\', 'r')
+		case '\t':
+			dst = append(dst, '\\', 't')
+		default:
+			dst = append(dst, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
+		}
+		i++
+		start = i
+	}
+	dst = append(dst, text[start:]...)
+	return append(dst, '"')
+}

@@ -1,0 +1,214 @@
+package jsonscan
+
+// Walker validates texts and finds strings in them. The zero value is ready.
+// It keeps scratch space, so that a Walker used again allocates nothing; it
+// must not be copied, nor used by several goroutines at once, nor from within
+// visit.
+type Walker struct {
+	raw    []byte
+	levels []level
+	field  Field
+	want   func(key []byte) bool
+	visit  func(f *Field) error
+
+	nameText, key, text, path []byte    // scratch space of name, Key, Text and Path
+	first                     [24]level // enough for nearly all resources
+}
+
+// level is an object or array that is open, and the name under which its
+// values stand: in an object that of the current member, in an array that of
+// the array itself. Outermost arrays have none.
+type level struct {
+	nameStart, nameEnd int // without the quotes; 0 for no name
+	array              bool
+	escaped            bool // the name has escapes
+	asked, wanted      bool // an array's answer of want
+}
+
+// Valid tells whether raw is JSON as [Walker.Walk] has it.
+func Valid(raw []byte) error {
+	var w Walker
+	return w.Walk(raw, nil, nil)
+}
+
+// Walk validates raw and calls visit, in document order, for each string value
+// that stands under a name which want accepts, be it directly or in an array.
+// The key given to want is decoded and valid during the call only. If want or
+// visit is nil, nothing is visited.
+//
+// Validation is by RFC 8259: one value with white space around it, in strict
+// UTF-8, nested no deeper than [MaxDepth]. As the RFC allows, duplicate names
+// and surrogates without a partner (as escapes) are accepted. A byte order mark
+// is not.
+//
+// The error is that of visit, as it is, which ends the walk; or io.ErrUnexpectedEOF
+// with a place if raw ends too early, [ErrDepth] with a place, or a
+// [*SyntaxError]. A fault is noticed when Walk comes to it: visit may have been
+// called before.
+func (w *Walker) Walk(raw []byte, want func(key []byte) bool, visit func(f *Field) error) error {
+	if visit == nil {
+		want = nil
+	}
+	w.raw, w.want, w.visit = raw, want, visit
+	if w.levels == nil {
+		w.levels = w.first[:0]
+	}
+	w.levels = w.levels[:0]
+	w.field.w = w
+	err := w.walk()
+	w.raw, w.want, w.visit = nil, nil, nil
+	w.trim()
+	return err
+}
+
+// trim gives up scratch space that has grown too large.
+func (w *Walker) trim() {
+	for _, b := range []*[]byte{&w.nameText, &w.key, &w.text, &w.path} {
+		if cap(*b) > maxScratch {
+			*b = nil
+		}
+	}
+}
+
+// walk is the validator: a loop over values, with the open levels as its stack.
+func (w *Walker) walk() error {
+	var (
+		raw     = w.raw
+		i       = skipSpace(raw, 0)
+		top     *level // the innermost level, nil outside of all
+		end     int
+		escaped bool
+	)
+
+value: // of which raw[i] must be the first byte
+	if i >= len(raw) {
+		return endAt(len(raw))
+	}
+	switch c := raw[i]; c {
+	case '"':
+		if end, escaped = strictString(raw, i+1); end < 0 {
+			return stringError(raw, i+1)
+		}
+		if w.want != nil && top != nil && w.wants(top) {
+			w.field.Start, w.field.End, w.field.escaped = i, end, escaped
+			if err := w.visit(&w.field); err != nil {
+				return err
+			}
+		}
+		i = end
+		goto after
+	case '{', '[':
+		if len(w.levels) == MaxDepth {
+			return depthAt(i)
+		}
+		next := level{array: c == '['}
+		if next.array && top != nil {
+			next.nameStart, next.nameEnd, next.escaped = top.nameStart, top.nameEnd, top.escaped
+		}
+		w.levels = append(w.levels, next)
+		top = &w.levels[len(w.levels)-1]
+		if i = skipSpace(raw, i+1); i >= len(raw) {
+			return endAt(len(raw))
+		}
+		if raw[i] == c+2 { // ']' is '['+2, '}' is '{'+2
+			goto pop
+		}
+		if c == '{' {
+			goto name
+		}
+		goto value
+	case 't', 'f', 'n':
+		if end = literalEnd(raw, i); end < 0 {
+			return literalError(raw, i)
+		}
+		i = end
+		goto after
+	default:
+		if end = numberEnd(raw, i); end < 0 {
+			return numberError(raw, i)
+		}
+		i = end
+		goto after
+	}
+
+after: // a value, where raw[i] goes on
+	if top == nil {
+		if i = skipSpace(raw, i); i < len(raw) {
+			return syntaxAt(i, "data after the value")
+		}
+		return nil
+	}
+	if i >= len(raw) || raw[i] <= ' ' {
+		if i = skipSpace(raw, i); i >= len(raw) {
+			return endAt(len(raw))
+		}
+	}
+	switch c := raw[i]; {
+	case c == ',':
+		i = skipSpace(raw, i+1)
+		if top.array {
+			goto value
+		}
+		goto name
+	case c == ']' && top.array, c == '}' && !top.array:
+		goto pop
+	case c == ']' || c == '}':
+		return syntaxAt(i, "bracket closes another kind")
+	default:
+		return syntaxAt(i, "comma or closing bracket expected")
+	}
+
+pop: // the level that closes at raw[i]
+	i++
+	w.levels = w.levels[:len(w.levels)-1]
+	top = nil
+	if len(w.levels) > 0 {
+		top = &w.levels[len(w.levels)-1]
+	}
+	goto after
+
+name: // of a member, at raw[i]
+	if i >= len(raw) {
+		return endAt(len(raw))
+	}
+	if raw[i] != '"' {
+		return syntaxAt(i, "member name expected")
+	}
+	if end, escaped = strictString(raw, i+1); end < 0 {
+		return stringError(raw, i+1)
+	}
+	top.nameStart, top.nameEnd, top.escaped = i+1, end-1, escaped
+	if i = end; i >= len(raw) || raw[i] != ':' {
+		if i = skipSpace(raw, i); i >= len(raw) {
+			return endAt(len(raw))
+		}
+		if raw[i] != ':' {
+			return syntaxAt(i, "colon expected")
+		}
+	}
+	i = skipSpace(raw, i+1)
+	goto value
+}
+
+// wants tells whether the strings that stand directly on this level are asked
+// for. An array's name is asked about once.
+func (w *Walker) wants(top *level) bool {
+	if !top.array {
+		return w.want(w.name(top))
+	}
+	if !top.asked {
+		top.asked = true
+		top.wanted = top.nameStart > 0 && w.want(w.name(top))
+	}
+	return top.wanted
+}
+
+// name gives the decoded name of a level, valid until the next call.
+func (w *Walker) name(l *level) []byte {
+	name := w.raw[l.nameStart:l.nameEnd]
+	if l.escaped {
+		w.nameText, _ = appendText(w.nameText[:0], name)
+		return w.nameText
+	}
+	return name
+}
