@@ -21,7 +21,7 @@ var r4 = map[string]Type{
 	"CommunicationRequest":        {Params: []string{"patient", "subject"}, Via: []string{"sender", "recipient", "requester"}, Primary: []string{"subject"}},
 	"Composition":                 {Params: []string{"patient", "subject"}, Via: []string{"author", "attester"}, Primary: []string{"subject"}},
 	"Condition":                   {Params: []string{"patient"}, Primary: []string{"subject"}},
-	"Consent":                     {Params: []string{"patient", "actor"}, Primary: []string{"patient"}},
+	"Consent":                     {Params: []string{"patient"}, Via: []string{"actor"}, Primary: []string{"patient"}},
 	"Contract":                    {Params: []string{"patient"}, Via: []string{"signer"}, AnyMention: true, Outside: true},
 	"Coverage":                    {Params: []string{"patient", "beneficiary"}, Via: []string{"policy-holder", "subscriber"}, Primary: []string{"beneficiary", "subscriber", "policyHolder"}},
 	"CoverageEligibilityRequest":  {Params: []string{"patient"}, Primary: []string{"patient"}},

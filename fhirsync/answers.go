@@ -1,0 +1,208 @@
+package fhirsync
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+
+	"github.com/fhirsync/fhirsync-go/fhirsync/internal/transport"
+	"github.com/fhirsync/fhirsync-go/internal/jsonscan"
+)
+
+// maxIssues is how many issues of one OperationOutcome are looked at.
+const maxIssues = 32
+
+// issuesOf reads the issues of an OperationOutcome; nil if the body is none.
+func issuesOf(body []byte) []Issue {
+	if !transport.LooksJSON(body) {
+		return nil
+	}
+	var o struct {
+		ResourceType string
+		Issue        []json.RawMessage
+	}
+	if json.Unmarshal(body, &o) != nil || o.ResourceType != "OperationOutcome" {
+		return nil
+	}
+	var out []Issue
+	for i, raw := range o.Issue {
+		if i == maxIssues {
+			break
+		}
+		var is struct {
+			Severity, Code, Diagnostics string
+			Details                     struct {
+				Text   string
+				Coding []struct{ Code string }
+			}
+		}
+		_ = json.Unmarshal(raw, &is) // what can be read of it is better than nothing.
+		issue := Issue{Severity: is.Severity, Code: is.Code, Diagnostics: is.Diagnostics}
+		if issue.Diagnostics == "" {
+			issue.Diagnostics = is.Details.Text
+		}
+		for _, c := range is.Details.Coding {
+			if c.Code != "" {
+				issue.Details = append(issue.Details, printable(c.Code, 32))
+			}
+		}
+		out = append(out, issue)
+	}
+	return out
+}
+
+// Groups of issue codes (http://hl7.org/fhir/R4/valueset-issue-type.html).
+var (
+	transientCodes = []string{"transient", "lock-error", "no-store", "exception", "timeout", "incomplete", "throttled"}
+	partialCodes   = []string{"incomplete", "too-costly", "limited-filter", "timeout", "throttled"}
+	refusalCodes   = []string{"not-supported"}
+	securityCodes  = []string{"login", "unknown", "expired"}
+)
+
+func anyCode(issues []Issue, codes []string) bool {
+	return slices.ContainsFunc(issues, func(i Issue) bool { return slices.Contains(codes, i.Code) })
+}
+
+// errorIssues are those that are no mere warning.
+func errorIssues(issues []Issue) []Issue {
+	return slices.DeleteFunc(slices.Clone(issues), func(i Issue) bool {
+		return i.Severity == "warning" || i.Severity == "information" || i.Severity == "success"
+	})
+}
+
+var (
+	errOutcome = errors.New("OperationOutcome in the place of an answer")
+	errKind    = errors.New("not what was asked for")
+	errOtherID = errors.New("came back under another id")
+)
+
+func isEarlyEnd(err error) bool { return errors.Is(err, io.ErrUnexpectedEOF) }
+
+// checkBundle makes a check that reads a page into b. What ends early, is no JSON or says that the trouble is passing is asked again.
+func checkBundle(b *jsonscan.Bundle) func(*transport.Response) error {
+	return func(resp *transport.Response) error {
+		body := resp.Body()
+		if resp.Status != http.StatusOK {
+			if resp.Status >= http.StatusBadRequest && anyCode(errorIssues(issuesOf(body)), transientCodes) {
+				return transport.Again(fmt.Errorf("%w", errOutcome))
+			}
+			return nil
+		}
+		if !transport.LooksJSON(body) {
+			return transport.Again(transport.ErrNotJSON)
+		}
+		err := b.Split(body)
+		switch {
+		case isEarlyEnd(err):
+			return transport.Again(err)
+		case err != nil:
+			return err
+		case b.ResourceType == "OperationOutcome":
+			issues := errorIssues(issuesOf(body))
+			if anyCode(issues, transientCodes) {
+				return transport.Again(errOutcome)
+			}
+			return nil // an answer of its own kind, for the caller to read.
+		case b.ResourceType != "Bundle":
+			return errKind
+		}
+		return nil
+	}
+}
+
+// checkResource makes a check that reads the head of a single resource.
+func checkResource(head *jsonscan.Header) func(*transport.Response) error {
+	return func(resp *transport.Response) error {
+		body := resp.Body()
+		if resp.Status != http.StatusOK {
+			if resp.Status >= http.StatusBadRequest && anyCode(errorIssues(issuesOf(body)), transientCodes) {
+				return transport.Again(errOutcome)
+			}
+			return nil
+		}
+		if !transport.LooksJSON(body) {
+			return transport.Again(transport.ErrNotJSON)
+		}
+		var err error
+		*head, err = jsonscan.Head(body)
+		switch {
+		case isEarlyEnd(err):
+			return transport.Again(err)
+		case err != nil:
+			return err
+		case head.ResourceType == "OperationOutcome" && anyCode(errorIssues(issuesOf(body)), transientCodes):
+			return transport.Again(errOutcome)
+		}
+		return nil
+	}
+}
+
+// asNotFHIR makes the error that callers know of one of the transport.
+func asNotFHIR(err error) error {
+	if errors.Is(err, transport.ErrNotJSON) || errors.Is(err, errKind) {
+		return fmt.Errorf("%w: %w", ErrNotFHIR, err)
+	}
+	return err
+}
+
+// serverError makes the error of an exchange; nil if it brought what was asked for.
+func serverError(op, typ, address string, resp *transport.Response, err error) *ServerError {
+	e := &ServerError{Op: op, Type: typ, URL: address, Err: asNotFHIR(err)}
+	if resp != nil {
+		e.StatusCode, e.RetryAfter = resp.Status, resp.RetryAfter
+		e.Issues = issuesOf(resp.Body())
+	}
+	switch {
+	case err != nil:
+		return e
+	case resp == nil:
+		e.Err = errKind
+		return e
+	case resp.Status != http.StatusOK:
+		return e
+	}
+	if e.Issues != nil {
+		// An OperationOutcome with status 200 in the place of the answer.
+		e.Err = errOutcome
+		return e
+	}
+	return nil
+}
+
+// refusal sorts a ServerError.
+type refusal int
+
+const (
+	refusedOnce  refusal = iota // this question was refused: another form may do
+	refusedType                 // the type is not there, definitely
+	refusedGrant                // 401 or 403
+	refusedBadly                // it failed in a way that says nothing about the question
+)
+
+func (e *ServerError) refusal() refusal {
+	issues := errorIssues(e.Issues)
+	switch e.StatusCode {
+	case http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotImplemented, http.StatusGone:
+		return refusedType
+	case http.StatusUnauthorized, http.StatusForbidden:
+		return refusedGrant
+	case http.StatusBadRequest, http.StatusUnprocessableEntity, http.StatusNotAcceptable:
+		if anyCode(issues, refusalCodes) {
+			return refusedType
+		}
+		return refusedOnce
+	case http.StatusOK:
+		switch {
+		case anyCode(issues, refusalCodes):
+			return refusedType
+		case anyCode(issues, append([]string{"forbidden", "suppressed", "security"}, securityCodes...)):
+			return refusedGrant
+		case anyCode(issues, []string{"not-found", "invalid", "required", "value", "processing", "business-rule", "code-invalid"}):
+			return refusedOnce
+		}
+	}
+	return refusedBadly
+}

@@ -1,0 +1,416 @@
+package fhirsync
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"slices"
+
+	"github.com/fhirsync/fhirsync-go/fhirsync/internal/transport"
+	"github.com/fhirsync/fhirsync-go/internal/jsonscan"
+)
+
+// doubt is an empty answer that is not believed yet: at the end of the run more may be known about what the server understands.
+type doubt struct {
+	q    question
+	form form
+	self bool // the self link names the parameter
+}
+
+// ask asks a question in one form after the other until one is answered, and settles what it was asked for. yield gets the pages; it
+// gives false to stop. The error means that the run is over.
+func (r *run) ask(ctx context.Context, q question, strategy string, yield func(*Page) bool) error {
+	if q.whole() {
+		if r.wasSettled(q.typ) {
+			return nil
+		}
+		absent := false
+		r.server.facts.with(func(f *facts) { absent = f.absent[q.typ] && !r.claims0(q.typ) })
+		if absent {
+			r.ledger.fail(q.typ, Gap{Reason: Unsupported, Detail: "the server does not have the type"})
+			return nil
+		}
+	}
+	now := !r.asked.Swap(true) || !q.whole()
+	return r.askForms(ctx, q, r.forms(q.typ), &tally{}, now, strategy, yield)
+}
+
+// claims0 is claims for callers that hold the facts.
+func (r *run) claims0(typ string) bool {
+	_, listed := r.caps.Type(typ)
+	return listed
+}
+
+// tally is what the forms of one question came to, as long as none was answered in a way that settles it.
+type tally struct {
+	refused, denied, failed, once *ServerError
+	foreign                       int  // resources of other patients
+	empty                         bool // an answer that was empty, by a form of which it is not known whether it is understood
+}
+
+// askForms asks in one form after the other. now: an empty answer that cannot be believed yet is not put off.
+func (r *run) askForms(ctx context.Context, q question, forms []form, t *tally, now bool, strategy string, yield func(*Page) bool) error {
+	claimed := r.claims(q.typ)
+forms:
+	for _, f := range forms {
+		a := r.chain(ctx, q, f, yield, strategy)
+		if r.ctx.Err() != nil {
+			return context.Cause(r.ctx)
+		}
+		switch {
+		case a.stopped:
+			r.leftInTheMiddle(q)
+			return ctx.Err()
+		case a.err == nil && (a.foreign > 0 || a.ignored):
+			t.foreign += max(a.foreign, 1)
+			if r.dirty() {
+				break forms
+			}
+		case a.err == nil && a.matches > 0:
+			r.server.facts.worked(q.typ, f)
+			r.answeredBy(q, f, a)
+			return r.askVias(ctx, q, strategy, yield)
+		case a.err == nil && r.understood(q.typ, f, a.selfHas):
+			r.answeredBy(q, f, a)
+			return r.askVias(ctx, q, strategy, yield)
+		case a.err == nil:
+			t.empty = true
+			if !claimed && r.noCaps == nil {
+				break forms // a type that is not claimed is asked in one form.
+			}
+			if !now {
+				// Other questions may show what the server understands: this one is looked at again at the end.
+				r.putOff(doubt{q: q, form: f, self: a.selfHas})
+				return nil
+			}
+		case a.pages > 0:
+			r.brokeOff(q, a)
+			return nil
+		default:
+			stop, err := r.refusedForm(ctx, t, q, f, a.err)
+			if err != nil {
+				return err
+			}
+			if stop {
+				break forms
+			}
+		}
+	}
+	return r.conclude(ctx, q, claimed, t, strategy, yield)
+}
+
+func (r *run) viaForms(param string) []form {
+	bare := false
+	r.server.facts.with(func(f *facts) { bare = f.styles[false] && !f.styles[true] })
+	return []form{{param, !bare}, {param, bare}}
+}
+
+// dirty tells whether this server mixes others in whatever the form is, so that further forms are of no use.
+func (r *run) dirty() bool {
+	dirty := false
+	r.server.facts.with(func(f *facts) { dirty = f.dirty >= 3 })
+	return dirty
+}
+
+// refusedForm sorts the refusal of one form. stop says that the other forms need not be tried.
+func (r *run) refusedForm(ctx context.Context, t *tally, q question, f form, e *ServerError) (stop bool, err error) {
+	switch e.refusal() {
+	case refusedOnce:
+		t.once = e
+		return !r.claims(q.typ) && r.noCaps == nil, nil
+	case refusedType:
+		if e.StatusCode == http.StatusNotFound && r.saysNothing(ctx, e.StatusCode) && (r.claims(q.typ) || r.noCaps != nil) {
+			// This is how the server says that there is nothing (LibreHealth EHR answers 404 then).
+			t.empty = true
+			return r.understood(q.typ, f, false), nil
+		}
+		t.refused = e
+		return true, nil
+	case refusedGrant:
+		if e.StatusCode == http.StatusUnauthorized && r.unauthorized(ctx, e) {
+			return true, context.Cause(r.ctx)
+		}
+		t.denied = e
+		return true, nil
+	case refusedBadly:
+		t.failed = e
+		return true, nil
+	}
+	return true, nil
+}
+
+// conclude ends a question that no form has answered.
+func (r *run) conclude(ctx context.Context, q question, claimed bool, t *tally, strategy string, yield func(*Page) bool) error {
+	switch {
+	case t.foreign > 0:
+		r.server.facts.with(func(f *facts) { f.dirty++ })
+		r.endBadly(q, Gap{Reason: Foreign, Count: t.foreign, Detail: "answered with resources of other patients, in every form of the question; none of them was stored"})
+		return nil
+	case t.failed != nil:
+		if !claimed && r.noCaps == nil && t.failed.StatusCode >= 500 {
+			r.endBadly(q, r.gapOf(Unsupported, t.failed))
+			return nil
+		}
+		r.endBadly(q, r.gapOf(Failed, t.failed))
+		return nil
+	case t.empty && (claimed || r.noCaps != nil || q.node != nil):
+		// Every form was tried, and none found anything: there is nothing.
+		r.answeredBy(q, form{}, &chainAnswer{answer: answer{total: -1}})
+		return r.askVias(ctx, q, strategy, yield)
+	case t.empty:
+		r.endBadly(q, Gap{Reason: Unsupported, Detail: "not claimed, and an empty answer proves nothing"})
+		return nil
+	case t.denied != nil:
+		if r.noCaps != nil && !claimed && r.sameForMadeUp(ctx, t.denied.StatusCode) || r.noCaps == nil && !claimed {
+			r.endBadly(q, r.gapOf(Unsupported, t.denied))
+			return nil
+		}
+		r.endBadly(q, r.gapOf(Denied, t.denied))
+		return nil
+	case t.refused != nil:
+		r.refusedDefinitely(q, claimed, t.refused)
+		return nil
+	case t.once != nil:
+		if !claimed && (r.noCaps == nil || r.sameForMadeUp(ctx, t.once.StatusCode)) {
+			r.remember(q.typ)
+			r.endBadly(q, r.gapOf(Unsupported, t.once))
+			return nil
+		}
+		r.endBadly(q, r.gapOf(Failed, t.once))
+		return nil
+	}
+	r.endBadly(q, Gap{Reason: Failed, Detail: "no form of the question was answered"})
+	return nil
+}
+
+// remember notes a type that the server does not claim and has refused.
+func (r *run) remember(typ string) { r.server.facts.with(func(f *facts) { f.absent[typ] = true }) }
+
+// falseClaims is how many patients must get the same refusal until a claim is taken for false.
+const falseClaims = 3
+
+// refusedDefinitely ends a question by 404, 405, 501 or an outcome that says as much.
+func (r *run) refusedDefinitely(q question, claimed bool, e *ServerError) {
+	if q.via != "" {
+		r.endBadly(q, r.gapOf(Unproven, e))
+		return
+	}
+	if !claimed {
+		r.remember(q.typ)
+		r.endBadly(q, r.gapOf(Unsupported, e))
+		return
+	}
+	patients := 0
+	r.server.facts.with(func(f *facts) {
+		if f.refusals[q.typ] == nil {
+			f.refusals[q.typ] = map[ident]bool{}
+		}
+		if len(f.refusals[q.typ]) < falseClaims {
+			f.refusals[q.typ][identOf("Patient", r.patientID)] = true
+		}
+		patients = len(f.refusals[q.typ])
+	})
+	if patients >= falseClaims {
+		g := r.gapOf(Unsupported, e)
+		g.Detail += ", as for other patients although metadata claims the type"
+		r.endBadly(q, g)
+		return
+	}
+	r.endBadly(q, r.gapOf(Refused, e))
+}
+
+// answeredBy settles a question by an answer.
+func (r *run) answeredBy(q question, f form, a *chainAnswer) {
+	a.question, a.form = q, f
+	switch {
+	case q.node != nil:
+		if a.withheld {
+			r.ledger.gap(Gap{Type: q.typ, Reason: Denied, Detail: q.label + ": the server says that it holds something back"})
+		}
+		r.partSigns(q, &a.answer)
+		r.ledger.end(q.node, true)
+	case q.via != "":
+		r.partSigns(q, &a.answer)
+	default:
+		r.ledger.settle(q.typ, Ended, &a.answer)
+		r.checkpoint()
+	}
+}
+
+// partSigns looks for signs of truncation in an answer that is not for a whole type: there is no count to check it by.
+func (r *run) partSigns(q question, a *answer) {
+	switch {
+	case a.total > a.matches || a.early:
+		r.ledger.gap(Gap{Type: q.typ, Reason: Truncated, Detail: q.label + ": " + truncatedText(a, -1)})
+	case a.partial:
+		r.ledger.gap(Gap{Type: q.typ, Reason: Truncated, Detail: q.label + ": the server says that the answer is partial"})
+	}
+}
+
+// endBadly ends a question by a gap.
+func (r *run) endBadly(q question, g Gap) {
+	if q.via != "" {
+		// The type itself was answered: nothing is known to be lost.
+		if g.Reason == Unsupported {
+			return
+		}
+		g.Detail = "asked by " + q.via + ": " + g.Detail
+		if g.Reason == Foreign || g.Reason == Refused || g.Reason == Denied {
+			g.Reason = Unproven
+		}
+		g.Type = q.typ
+		r.ledger.gap(g)
+		return
+	}
+	if q.node != nil {
+		g.Type = q.typ
+		g.Detail = q.label + ": " + g.Detail
+		r.ledger.gap(g)
+		r.ledger.end(q.node, false)
+		return
+	}
+	r.ledger.fail(q.typ, g)
+}
+
+// brokeOff ends a question whose pages could not be read to their end.
+func (r *run) brokeOff(q question, a *chainAnswer) {
+	if q.whole() {
+		r.server.facts.worked(q.typ, a.form)
+	}
+	g := r.gapOf(Failed, a.err)
+	g.Type = q.typ
+	if a.err.Err != nil && isTooLarge(a.err.Err) {
+		g.Reason = Limited
+	}
+	g.Detail = "page " + itoa(a.pages+1) + " was lost after " + counted(a.matches, "resource") + ": " + a.err.reason()
+	r.endBadly(q, g)
+}
+
+// leftInTheMiddle ends a question whose pages a strategy did not want to the end.
+func (r *run) leftInTheMiddle(q question) {
+	g := Gap{Reason: Unasked, Detail: "the strategy left its pages before the end"}
+	r.endBadly(q, g)
+}
+
+// askVias asks for what is the patient's though not by its subject.
+func (r *run) askVias(ctx context.Context, q question, strategy string, yield func(*Page) bool) error {
+	if !q.whole() {
+		return nil
+	}
+	for _, via := range r.vias(q.typ) {
+		v := question{typ: q.typ, via: via, label: via}
+		n := r.ledger.begin(&node{typ: q.typ, label: via})
+		err := r.askForms(ctx, v, r.viaForms(via), &tally{}, true, strategy, yield)
+		r.ledger.end(n, true)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *run) putOff(d doubt) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.doubts = append(r.doubts, d)
+}
+
+// resolveDoubts looks again at the empty answers that could not be believed when they came.
+func (r *run) resolveDoubts(ctx context.Context) error {
+	r.mu.Lock()
+	doubts := r.doubts
+	r.doubts = nil
+	r.mu.Unlock()
+	if len(doubts) == 0 {
+		return nil
+	}
+	r.learnEcho(ctx)
+	return each(ctx, workers, doubts, func(ctx context.Context, d doubt) error {
+		if r.understood(d.q.typ, d.form, d.self) {
+			r.answeredBy(d.q, d.form, &chainAnswer{answer: answer{total: -1}})
+			return r.askVias(ctx, d.q, "", func(*Page) bool { return true })
+		}
+		others := slices.DeleteFunc(r.forms(d.q.typ), func(f form) bool { return f == d.form })
+		return r.askForms(ctx, d.q, others, &tally{empty: true}, true, "", func(*Page) bool { return true })
+	})
+}
+
+// impossibleID is a logical id that no resource has.
+const impossibleID = "fhirsync-0-none"
+
+// saysNothing tells whether a status is the server's way of saying that nothing was found: one probe per server shows it.
+func (r *run) saysNothing(ctx context.Context, status int) bool {
+	known := 0
+	r.server.facts.with(func(f *facts) { known = f.nothing })
+	if known == 0 {
+		b := new(jsonscan.Bundle)
+		address := r.server.address(url.Values{"_id": {impossibleID}}, "Patient")
+		resp, err := r.send(ctx, "search", "Patient", forVerification, &transport.Request{URL: address, Check: checkBundle(b)})
+		defer resp.Release()
+		if err != nil || resp == nil {
+			return false
+		}
+		known = resp.Status
+		r.server.facts.with(func(f *facts) { f.nothing = known })
+	}
+	return known == status
+}
+
+// sameForMadeUp tells whether a type that does not exist gets this status too: then it says nothing about the type that was asked for.
+func (r *run) sameForMadeUp(ctx context.Context, status int) bool {
+	known := 0
+	r.server.facts.with(func(f *facts) { known = f.madeUp })
+	if known == 0 {
+		address := r.server.address(url.Values{"patient": {r.patientID}}, "FhirsyncProbe")
+		resp, err := r.send(ctx, "search", "", forVerification, &transport.Request{URL: address})
+		defer resp.Release()
+		if err != nil || resp == nil {
+			return false
+		}
+		known = resp.Status
+		r.server.facts.with(func(f *facts) { f.madeUp = known })
+	}
+	return known == status
+}
+
+// probeParam is a search parameter that no server knows.
+const probeParam = "fhirsync-probe"
+
+// learnEcho finds out, once per server, what its self links are worth, and whether it refuses parameters that it does not know.
+func (r *run) learnEcho(ctx context.Context) {
+	known := echoUnknown
+	r.server.facts.with(func(f *facts) { known = f.echo })
+	if known != echoUnknown {
+		return
+	}
+	b := new(jsonscan.Bundle)
+	address := r.server.address(url.Values{"_id": {impossibleID}, probeParam: {"1"}}, "Patient")
+	resp, err := r.send(ctx, "search", "Patient", forVerification, &transport.Request{URL: address, Check: checkBundle(b)})
+	defer resp.Release()
+	if err != nil || resp == nil {
+		return
+	}
+	what, rejects := echoNone, resp.Status == http.StatusBadRequest
+	if resp.Status == http.StatusOK && b.ResourceType == "Bundle" {
+		self := selfQuery(b)
+		switch {
+		case self.Has("_id") && self.Has(probeParam):
+			what = echoAll
+		case self.Has("_id"):
+			what = echoUsed
+		}
+	}
+	r.server.facts.with(func(f *facts) { f.echo, f.rejectsUnknown = what, rejects })
+}
+
+// selfQuery gives the parameters of the self link; nil if there are none.
+func selfQuery(b *jsonscan.Bundle) url.Values {
+	for _, l := range b.Links {
+		if l.Relation == "self" && len(l.URL) <= transport.MaxLink {
+			if u, err := url.Parse(l.URL); err == nil {
+				return u.Query()
+			}
+		}
+	}
+	return nil
+}

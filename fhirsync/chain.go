@@ -1,0 +1,387 @@
+package fhirsync
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/fhirsync/fhirsync-go/fhirsync/internal/pagebuf"
+	"github.com/fhirsync/fhirsync-go/fhirsync/internal/transport"
+	"github.com/fhirsync/fhirsync-go/internal/jsonscan"
+)
+
+// Bounds of one chain of pages. A record that goes beyond them is not one patient's.
+const (
+	maxPages      = 20_000
+	maxEmptyPages = 100 // in a row, each with a next link
+	maxStalePages = 5   // in a row, with entries of which none is new to the chain
+	maxRestarts   = 2   // of a chain whose page links expired
+	maxForeign    = 500 // resources of other patients after which a question is given up
+	endlessFrom   = 2000
+)
+
+// chainAnswer is what following the pages of one question came to.
+type chainAnswer struct {
+	answer
+	err     *ServerError // why it could not be followed to its end; nil: it ended
+	foreign int          // matches of other patients
+	ignored bool         // the self link shows that the filter was not used
+	selfHas bool         // the self link of the first page names the parameter
+	stopped bool         // yield wanted no more
+}
+
+// chain is one question in one form and its pages.
+type chain struct {
+	r        *run
+	q        question
+	form     form
+	strategy string
+	yield    func(*Page) bool
+
+	out     chainAnswer
+	keys    map[ident]struct{} // distinct matches
+	hashes  map[[32]byte]bool  // pages by what was on them
+	urls    map[string]bool    // pages by address
+	empty   int                // empty pages in a row
+	stale   int                // pages without anything new in a row
+	count   int                // _count to ask for; 0: none
+	checkAt int                // matches at which it is looked whether the chain can be true
+}
+
+// chain asks a question in one form and follows its pages to their end.
+func (r *run) chain(ctx context.Context, q question, f form, yield func(*Page) bool, strategy string) *chainAnswer {
+	c := &chain{r: r, q: q, form: f, strategy: strategy, yield: yield, keys: map[ident]struct{}{}}
+	c.out.question, c.out.form, c.out.total = q, f, -1
+	r.server.facts.with(func(f *facts) { c.count = pageSizes[f.pageSize] })
+	restarts := 0
+	for {
+		again := c.follow(ctx)
+		switch again {
+		case ended:
+			c.learn()
+			c.out.matches = len(c.keys)
+			return &c.out
+		case smaller: // c.count was lowered
+		case expired:
+			if restarts++; restarts > maxRestarts {
+				c.out.matches = len(c.keys)
+				return &c.out
+			}
+			r.ledger.note(q.typ, "page links expired, the search was begun anew")
+		}
+		c.out.err = nil
+	}
+}
+
+// outcome of following a chain once.
+type outcome int
+
+const (
+	ended   outcome = iota // or failed for good: chainAnswer.err
+	expired                // its page links are dead: worth beginning anew
+	smaller                // worth beginning anew with a smaller _count
+)
+
+// first gives the address of the first page.
+func (c *chain) first() *url.URL {
+	params := url.Values{}
+	for k, v := range c.q.fixed {
+		params[k] = v
+	}
+	if c.form.param != "" {
+		params.Set(c.form.param, c.form.value(c.r.patientID))
+	}
+	if c.count > 0 {
+		params.Set("_count", strconv.Itoa(c.count))
+	}
+	return c.r.server.address(params, c.q.typ)
+}
+
+// fetched is a page on its way in.
+type fetched struct {
+	number int
+	mapped bool // its address was not the server's own and was mapped onto its origin
+	b      *jsonscan.Bundle
+	resp   *transport.Response
+	err    *ServerError
+	took   time.Duration
+}
+
+func (f *fetched) release(c *Client) {
+	f.resp.Release()
+	if f.b != nil {
+		c.bundles.Put(f.b)
+		f.b = nil
+	}
+}
+
+// fetch asks for one page.
+func (c *chain) fetch(ctx context.Context, address *url.URL, number int) *fetched {
+	b, ok := c.r.client.bundles.Get().(*jsonscan.Bundle)
+	if !ok {
+		b = new(jsonscan.Bundle)
+	}
+	f := &fetched{number: number, b: b}
+	start := time.Now()
+	resp, err := c.r.send(ctx, "search", c.q.typ, forData, &transport.Request{URL: address, Check: checkBundle(b)})
+	f.took = time.Since(start)
+	f.resp = resp
+	f.err = serverError("search", c.q.typ, address.String(), resp, err)
+	return f
+}
+
+// follow asks for the first page and goes on to the last.
+func (c *chain) follow(ctx context.Context) outcome {
+	c.out.pages, c.empty, c.stale = 0, 0, 0
+	c.hashes, c.urls = map[[32]byte]bool{}, map[string]bool{}
+	c.out.asked = c.count
+	address := c.first()
+	c.urls[address.String()] = true
+	page := c.fetch(ctx, address, 1)
+	for {
+		if page.err != nil {
+			return c.broken(page)
+		}
+		next, mapped, verdict := c.next(page)
+		// The next page is asked for as soon as this one is known to be intact: what follows here goes on beside it.
+		var coming chan *fetched
+		pageCtx, cancel := context.WithCancel(ctx)
+		if next != nil {
+			coming = make(chan *fetched, 1)
+			number := page.number + 1
+			go func() {
+				f := c.fetch(pageCtx, next, number)
+				f.mapped = mapped
+				coming <- f
+			}()
+		}
+		more := c.take(ctx, page)
+		page.release(c.r.client)
+		if !more || next == nil {
+			cancel()
+			if coming != nil {
+				(<-coming).release(c.r.client)
+			}
+			if more {
+				verdict()
+			}
+			return ended
+		}
+		page = <-coming
+		cancel()
+	}
+}
+
+// broken decides what becomes of a chain of which a page could not be had.
+func (c *chain) broken(page *fetched) outcome {
+	defer page.release(c.r.client)
+	e := page.err
+	c.out.err = e
+	if page.mapped {
+		e.Err = fmt.Errorf("%w, and the base URL's own origin does not have the page", transport.ErrForeignOrigin)
+		return ended
+	}
+	if isTooLarge(e.Err) {
+		half := c.count / 2
+		if c.count == 0 {
+			half = 10 // the server's own page size is not known.
+		}
+		if half >= 1 {
+			c.count = half
+			return smaller
+		}
+		return ended
+	}
+	if page.number > 1 {
+		switch e.StatusCode {
+		case http.StatusGone, http.StatusNotFound, http.StatusBadRequest:
+			return expired
+		}
+		return ended
+	}
+	// Perhaps it is only the _count that is refused. Blue Button, for one, takes none above 50.
+	if e.refusal() == refusedOnce && c.count > 0 && c.dropCount() {
+		return smaller
+	}
+	return ended
+}
+
+// dropCount lowers the _count for this server, as long as none has been accepted.
+func (c *chain) dropCount() bool {
+	lowered := false
+	c.r.server.facts.with(func(f *facts) {
+		if f.sizeProven {
+			return
+		}
+		for i, n := range pageSizes {
+			if n < c.count {
+				c.count, lowered = n, true
+				f.pageSize = max(f.pageSize, i)
+				return
+			}
+		}
+	})
+	return lowered
+}
+
+func isTooLarge(err error) bool { return errors.Is(err, pagebuf.ErrTooLarge) }
+
+// next decides where the chain goes after an intact page: to another page, or to its end, and then done says what the end is worth.
+func (c *chain) next(page *fetched) (next *url.URL, mapped bool, done func()) {
+	nothing := func() {}
+	b := page.b
+	c.out.pages++
+	keys := sha256.New()
+	for i := range b.Entries {
+		e := &b.Entries[i]
+		_, _ = fmt.Fprintf(keys, "%s\x00%s\x00%s\x00%d\n", e.ResourceType, e.ID, e.FullURL, len(e.Resource)) // a hash does not fail.
+	}
+	var hash [32]byte
+	keys.Sum(hash[:0])
+	link, has := "", false
+	for _, l := range b.Links {
+		if l.Relation == "next" || l.Relation == "" && l.URL == "" {
+			link, has = l.URL, true // a link that cannot be read may be a next link.
+		}
+	}
+	seen := len(b.Entries) > 0 && c.hashes[hash]
+	c.hashes[hash] = true
+	if !has {
+		return nil, false, nothing
+	}
+	sign := func(why string) func() {
+		return func() { c.out.early, c.out.why = true, why }
+	}
+	if seen {
+		return nil, false, sign("a page came again")
+	}
+	if len(b.Entries) == 0 {
+		if c.empty++; c.empty > maxEmptyPages {
+			return nil, false, sign("empty pages without end")
+		}
+	} else {
+		c.empty = 0
+	}
+	if page.number >= maxPages {
+		return nil, false, sign("more pages than are followed")
+	}
+	next, mapped, ok := transport.NextLink(c.r.server.base, page.resp.URL, link)
+	if !ok {
+		return nil, false, sign("a next link that leads nowhere")
+	}
+	if c.urls[next.String()] {
+		return nil, false, sign("a next link that leads back")
+	}
+	if mapped {
+		c.r.ledger.note(c.q.typ, "next links led to another origin and were followed on the server's own")
+	}
+	c.urls[next.String()] = true
+	c.r.server.facts.with(func(f *facts) { f.shownNext = true })
+	return next, mapped, nothing
+}
+
+// take takes a page in; false: the chain ends here.
+func (c *chain) take(ctx context.Context, page *fetched) bool {
+	b := page.b
+	if page.number == 1 {
+		c.self(ctx, b)
+	}
+	if b.HasTotal {
+		if c.out.total >= 0 && c.out.total != b.Total && c.out.pages > 1 && c.out.hadTotal {
+			c.out.totals = true
+		}
+		c.out.total, c.out.hadTotal = b.Total, true
+	}
+	before := len(c.keys)
+	got, err := c.r.takeIn(ctx, b, page.resp.Body(), source{
+		op: "search", typ: c.q.typ, strategy: c.strategy, chain: c, unattributed: !c.out.ignored && (c.form.param == "patient" || c.form.typed || c.form.param == ""),
+	})
+	if err != nil {
+		return false // the run is over.
+	}
+	if len(c.keys) == before && len(b.Entries) > 0 {
+		c.stale++
+	} else {
+		c.stale = 0
+	}
+	var total *int
+	if b.HasTotal {
+		n := b.Total
+		total = &n
+	}
+	c.r.emit(PageFetched{
+		event: c.r.event(), Op: "search", Type: c.q.typ, Page: page.number, Entries: len(b.Entries), New: len(got.resources),
+		Bytes: len(page.resp.Body()), Took: page.took, Total: total,
+	})
+	p := &Page{Number: page.number, Entries: len(b.Entries), Total: total, Resources: got.resources, Issues: got.issues}
+	page.release(c.r.client)
+	if !c.yield(p) {
+		c.out.stopped = true
+		return false
+	}
+	switch {
+	case c.stale >= maxStalePages:
+		c.out.early, c.out.why = true, "pages without anything new"
+		return false
+	case c.out.foreign > maxForeign && c.out.foreign > len(c.keys)/2:
+		return false
+	case c.endless(ctx):
+		c.out.early, c.out.why = true, "pages without end"
+		return false
+	}
+	return true
+}
+
+// endless tells whether far more has come than the server says there is.
+func (c *chain) endless(ctx context.Context) bool {
+	n := len(c.keys)
+	if n < max(c.checkAt, endlessFrom) {
+		return false
+	}
+	c.checkAt = 2 * n
+	said := c.out.total
+	if !c.out.hadTotal || said < 0 {
+		count, ok := c.r.count(ctx, c.q, c.form)
+		if !ok {
+			return false
+		}
+		said = count
+	}
+	return n > 2*said+endlessFrom
+}
+
+// self reads the self link of a first page: it says which parameters were used.
+func (c *chain) self(ctx context.Context, b *jsonscan.Bundle) {
+	if c.form.param == "" {
+		return
+	}
+	self := selfQuery(b)
+	c.out.selfHas = self.Has(c.form.param)
+	if c.out.selfHas || len(self) == 0 && len(b.Entries) == 0 {
+		return
+	}
+	// The parameter is not there. Whether that means anything is found out once per server.
+	c.r.learnEcho(ctx)
+	c.r.server.facts.with(func(f *facts) { c.out.ignored = f.echo == echoUsed && !f.brought[c.q.typ+" "+c.form.name()] })
+}
+
+// learn remembers what a chain that ended showed of the server.
+func (c *chain) learn() {
+	n := len(c.keys)
+	c.r.server.facts.with(func(f *facts) {
+		if c.count > 0 && c.out.err == nil {
+			f.sizeProven = true
+		}
+		if c.q.typ != "" {
+			f.longest[c.q.typ] = max(f.longest[c.q.typ], n)
+		}
+		if c.out.hadTotal && c.out.total == n && c.out.pages > 1 && !c.out.totals {
+			f.totals = true
+		}
+	})
+}

@@ -1,0 +1,114 @@
+package fhirsync
+
+import (
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/fhirsync/fhirsync-go/quirks"
+)
+
+// facts are what was learned about one server under one kind of grant. They make later syncs cheaper. They never remove a check and never
+// loosen safety. Safe for concurrent use.
+type facts struct {
+	mu sync.Mutex
+
+	caps   *quirks.Capabilities
+	capsAt time.Time
+
+	styles   map[bool]bool             // typed or bare: has brought something, for any type
+	forms    map[string]form           // by type: the form that brought something last
+	brought  map[string]bool           // by type and form: it has brought something
+	absent   map[string]bool           // types that metadata does not claim and that were refused
+	refusals map[string]map[ident]bool // claimed types that were refused definitely, by patient
+
+	echo           echo
+	rejectsUnknown bool
+	nothing        int // the status with which the server says nothing; 0: not known
+	madeUp         int // the status for a type that cannot exist; 0: not known
+
+	shownNext  bool           // a next link has been seen
+	longest    map[string]int // by type: the longest chain
+	totals     bool           // a total has been seen to go beyond a page and was right
+	counts     counting
+	agreed     int // counts that agreed with what came
+	largest    int // the largest count seen
+	pageSize   int // index into pageSizes
+	sizeProven bool
+	dirty      int // types for which every form brought other patients' resources
+}
+
+// echo is what the server's self links are worth.
+type echo int
+
+const (
+	echoUnknown echo = iota
+	echoUsed         // they name the parameters that were used, and only those
+	echoAll          // they repeat the request as it came
+	echoNone         // they do not name parameters, or there are none
+)
+
+// counting is whether _summary=count works.
+type counting int
+
+const (
+	countUnknown counting = iota
+	countWorks
+	countFails
+)
+
+// pageSizes are tried in this order where a server refuses a _count; 0 sends none.
+var pageSizes = [...]int{200, 50, 0}
+
+func newFacts() *facts {
+	return &facts{
+		styles: map[bool]bool{}, forms: map[string]form{}, brought: map[string]bool{}, absent: map[string]bool{},
+		refusals: map[string]map[ident]bool{}, longest: map[string]int{},
+	}
+}
+
+func (f *facts) statement(age time.Duration) *quirks.Capabilities {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.caps != nil && time.Since(f.capsAt) < age {
+		return f.caps
+	}
+	return nil
+}
+
+func (f *facts) setStatement(c *quirks.Capabilities) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.caps, f.capsAt = c, time.Now()
+}
+
+// with runs fn under the lock.
+func (f *facts) with(fn func(f *facts)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	fn(f)
+}
+
+// worked notes that a form has brought something.
+func (f *facts) worked(typ string, form form) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.styles[form.typed] = true
+	f.forms[typ] = form
+	f.brought[typ+" "+form.name()] = true
+}
+
+// anyStyle tells whether any form has brought anything.
+func (f *facts) anyStyle() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.styles) > 0
+}
+
+// roundNumbers are page sizes and caps that servers like: a chain that ends on one of them may have been cut there.
+var roundNumbers = []int{10, 20, 25, 30, 40, 50, 100, 150, 200, 250, 300, 400, 500}
+
+// isRound tells whether a number of matches looks like a cap. From 1,000 on every round number does.
+func isRound(n int) bool {
+	return slices.Contains(roundNumbers, n) || n >= 1000 && n%500 == 0
+}

@@ -1,0 +1,129 @@
+package fhirsync
+
+import (
+	"net/url"
+	"slices"
+
+	"github.com/fhirsync/fhirsync-go/fhirsync/internal/compartment"
+)
+
+// form is how the patient is named in a question: by which parameter, and whether as "Patient/ID" or "ID". The zero form names nobody.
+type form struct {
+	param string
+	typed bool
+}
+
+func (f form) name() string {
+	if f.typed {
+		return f.param + "=Patient/id"
+	}
+	return f.param + "=id"
+}
+
+func (f form) value(patientID string) string {
+	// A comma, bar, dollar sign or backslash in the id would mean something else (http://hl7.org/fhir/R4/search.html#escaping).
+	id := escapeValue(patientID)
+	if f.typed {
+		return "Patient/" + id
+	}
+	return id
+}
+
+func escapeValue(v string) string {
+	var out []byte
+	for i := range len(v) {
+		switch v[i] {
+		case ',', '|', '$', '\\':
+			out = append(out, '\\')
+		}
+		out = append(out, v[i])
+	}
+	return string(out)
+}
+
+// question is one search. Its form says how the patient is named; fixed are parameters that are there in every form.
+type question struct {
+	typ   string
+	fixed url.Values
+	node  *node  // the part or question of a strategy that it answers; nil: the whole type
+	via   string // the whole type, but by a parameter under which the patient is not the subject
+	label string
+}
+
+// whole tells whether the question is for all resources of the type.
+func (q question) whole() bool { return q.node == nil && q.via == "" && len(q.fixed) == 0 }
+
+// forms gives the forms in which a type is asked for, the most promising first.
+func (r *run) forms(typ string) []form {
+	info, _ := compartment.Lookup(typ)
+	params := slices.Clone(info.Params)
+	if len(params) == 0 {
+		params = []string{"patient", "subject"}
+	}
+	// What metadata lists comes first; the order is otherwise kept.
+	slices.SortStableFunc(params, func(a, b string) int {
+		return rank(r.caps.ListsParam(typ, b)) - rank(r.caps.ListsParam(typ, a))
+	})
+	var out []form
+	add := func(f form) {
+		if !slices.Contains(out, f) {
+			out = append(out, f)
+		}
+	}
+	r.server.facts.with(func(f *facts) {
+		if known, ok := f.forms[typ]; ok {
+			add(known)
+		}
+		// Only "Patient/ID" has brought anything here: begin with it.
+		typedFirst := f.styles[true] && !f.styles[false]
+		for _, p := range params {
+			// Parameters that can name other things than patients need the type: actor=123 may find Practitioner/123.
+			typed := typedFirst || p != "patient"
+			add(form{p, typed})
+			add(form{p, !typed})
+		}
+	})
+	return out
+}
+
+func rank(yes bool) int {
+	if yes {
+		return 1
+	}
+	return 0
+}
+
+// vias gives the parameters by which the patient can own resources of the type without being their subject, as far as the server
+// claims to know them.
+func (r *run) vias(typ string) []string {
+	info, _ := compartment.Lookup(typ)
+	return slices.DeleteFunc(slices.Clone(info.Via), func(p string) bool { return !r.caps.ListsParam(typ, p) })
+}
+
+// claims tells whether the server says that it can be asked for the type: metadata lists search-type and a parameter that names the
+// patient, or the type was answered before.
+func (r *run) claims(typ string) bool {
+	info, known := compartment.Lookup(typ)
+	params := append(slices.Clone(info.Params), info.Via...)
+	if !known {
+		params = []string{"patient", "subject"}
+	}
+	if r.caps.ClaimsSearch(typ, params...) {
+		return true
+	}
+	answered := false
+	r.server.facts.with(func(f *facts) { _, answered = f.forms[typ] })
+	return answered
+}
+
+// understood tells whether an empty answer to the question in this form can be believed: whether it is known that the server understands
+// it. selfHas says whether the self link of the answer names the parameter.
+func (r *run) understood(typ string, f form, selfHas bool) bool {
+	understood := false
+	r.server.facts.with(func(k *facts) {
+		understood = k.brought[typ+" "+f.name()] ||
+			k.styles[f.typed] && (r.caps.ListsParam(typ, f.param) || k.rejectsUnknown) ||
+			k.styles[f.typed] && selfHas && k.echo == echoUsed
+	})
+	return understood
+}

@@ -1,0 +1,365 @@
+package transport
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/go-retryablehttp"
+	"golang.org/x/oauth2"
+
+	"github.com/fhirsync/fhirsync-go/fhirsync/internal/pagebuf"
+	"github.com/fhirsync/fhirsync-go/ratelimit"
+)
+
+// How often a request is tried, and how long is waited between.
+const (
+	maxAttempts = 5  // of a request that fails
+	maxRefusals = 12 // of a request that the server asks to send later
+	waitMin     = 500 * time.Millisecond
+	waitMax     = 30 * time.Second
+
+	// DefaultHeaderTimeout is how long an answer may take to begin.
+	DefaultHeaderTimeout = 2 * time.Minute
+	// maxErrorBody is how much of an answer that is no success is read.
+	maxErrorBody = 1 << 20
+)
+
+// Options make a Client.
+type Options struct {
+	Base          *url.URL
+	RoundTripper  http.RoundTripper
+	Limiter       *ratelimit.Limiter
+	Tokens        oauth2.TokenSource // nil: none
+	Renew         func(*oauth2.Token) (*oauth2.Token, error)
+	Header        http.Header
+	UserAgent     string
+	HeaderTimeout time.Duration // 0: DefaultHeaderTimeout
+	MaxPause      time.Duration // longest Retry-After that is waited for; 0: ratelimit.DefaultMaxPause
+	Pool          *pagebuf.Pool
+	// Budget is how many times requests may be sent again, over all of this Client; refusals with a time to come back do not count.
+	// 0: as many as there are requests, and 100 more.
+	Budget int64
+}
+
+// Client sends requests to one server on behalf of one sync. Safe for concurrent use.
+type Client struct {
+	o      Options
+	http   *http.Client
+	tokens *tokens
+
+	sent, resent atomic.Int64
+}
+
+// New makes a client.
+func New(o Options) *Client {
+	o.HeaderTimeout = cmp.Or(o.HeaderTimeout, DefaultHeaderTimeout)
+	o.MaxPause = cmp.Or(o.MaxPause, ratelimit.DefaultMaxPause)
+	c := &Client{o: o, tokens: &tokens{source: o.Tokens, renew: o.Renew}}
+	var rt http.RoundTripper = &deadlines{next: o.RoundTripper, header: o.HeaderTimeout}
+	rt = o.Limiter.Transport(rt)
+	rt = &guard{base: o.Base, header: o.Header, tokens: c.tokens, next: rt}
+	c.http = &http.Client{Transport: rt, CheckRedirect: checkRedirect(o.Base)}
+	return c
+}
+
+// Request is one request.
+type Request struct {
+	Method string // "": GET
+	URL    *url.URL
+	Form   url.Values // of a POST; nil: none
+	Body   []byte     // of a POST that has no Form
+	Accept string     // "": FHIR JSON
+	Header http.Header
+	// HeaderTimeout, where it is not 0, replaces that of the Client.
+	HeaderTimeout time.Duration
+	// Check looks at an answer of any status. Its error makes Do fail; one wrapped by Again makes it try again first, and if
+	// that is of no use either, Do gives the last answer together with the error.
+	Check func(*Response) error
+	// Retry is told of each attempt that will be repeated.
+	Retry func(Retry)
+}
+
+// Retry tells of an attempt that will be repeated.
+type Retry struct {
+	Attempt, StatusCode int
+	Err                 error
+	Wait                time.Duration
+}
+
+// Response is an answer whose body was read whole.
+type Response struct {
+	Status int
+	Header http.Header
+	URL    *url.URL // where it came from, after redirects
+	// RetryAfter is what the server said; Later whether it said so.
+	RetryAfter time.Duration
+	Later      bool
+
+	buf *pagebuf.Buffer
+}
+
+// Body gives the bytes, valid until Release.
+func (r *Response) Body() []byte {
+	if r == nil || r.buf == nil {
+		return nil
+	}
+	return r.buf.Bytes()
+}
+
+// Release gives the memory of the body back. Calling it again does nothing.
+func (r *Response) Release() {
+	if r != nil && r.buf != nil {
+		r.buf.Release()
+	}
+}
+
+// Attempts tells how many attempts were made so far, and how many of them were repetitions.
+func (c *Client) Attempts() (sent, resent int64) { return c.sent.Load(), c.resent.Load() }
+
+// Do sends a request and gives the answer, whatever its status: the caller releases it. An error means that there is no answer to be
+// had, or that Check did not like it; in the second case the answer is given too.
+func (c *Client) Do(ctx context.Context, r *Request) (*Response, error) {
+	var body any
+	switch {
+	case r.Form != nil:
+		body = []byte(r.Form.Encode())
+	case r.Body != nil:
+		body = r.Body
+	}
+	req, err := retryablehttp.NewRequestWithContext(withHeaderLimit(ctx, r.HeaderTimeout), cmp.Or(r.Method, http.MethodGet), r.URL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Accept", cmp.Or(r.Accept, "application/fhir+json, application/json;q=0.9"))
+	if c.o.UserAgent != "" {
+		req.Header.Set("User-Agent", c.o.UserAgent)
+	}
+	switch {
+	case r.Form != nil:
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	case r.Body != nil:
+		req.Header.Set("Content-Type", "application/fhir+json")
+	}
+	for name, values := range r.Header {
+		req.Header[name] = values
+	}
+	k := &call{c: c, r: r}
+	req.Request = req.Request.WithContext(context.WithValue(req.Context(), callKey{}, k))
+	req.SetResponseHandler(k.handle)
+	retry := retryablehttp.Client{
+		HTTPClient: c.http, RetryMax: maxRefusals + maxAttempts, RetryWaitMin: waitMin, RetryWaitMax: waitMax,
+		CheckRetry: k.check, Backoff: k.backoff, ErrorHandler: retryablehttp.PassthroughErrorHandler,
+	}
+	resp, err := retry.Do(req)
+	if resp != nil {
+		_ = resp.Body.Close() // read already, or of no use.
+	}
+	if ctx.Err() != nil {
+		k.drop()
+		return nil, context.Cause(ctx)
+	}
+	if k.last != nil {
+		// The answer together with what is wrong with it.
+		return k.last, k.err
+	}
+	if k.err != nil {
+		return nil, k.err
+	}
+	return nil, err
+}
+
+type callKey struct{}
+
+// sent notes the token that an attempt carries.
+func sent(r *http.Request, token *oauth2.Token) {
+	if k, ok := r.Context().Value(callKey{}).(*call); ok {
+		k.token = token
+	}
+}
+
+// call is one request and its attempts. Its methods are called from one goroutine.
+type call struct {
+	c *Client
+	r *Request
+
+	attempt, failures int
+	renewed           bool
+	token             *oauth2.Token
+	wait              time.Duration // before the next attempt, where the server said so
+	waitSet           bool
+
+	handled bool      // the body of the newest attempt was read, or reading it was tried
+	last    *Response // the answer of the newest attempt; nil where there was none
+	err     error     // of the newest attempt
+}
+
+func (k *call) drop() {
+	k.last.Release()
+	k.last = nil
+}
+
+// handle reads the answer of one attempt.
+func (k *call) handle(resp *http.Response) error {
+	defer resp.Body.Close()
+	k.handled = true
+	k.drop()
+	ctx := resp.Request.Context()
+	buf, err := k.c.o.Pool.Get(ctx)
+	if err != nil {
+		return err
+	}
+	var body io.Reader = resp.Body
+	if resp.StatusCode < 200 || resp.StatusCode > 299 {
+		body = io.LimitReader(body, maxErrorBody)
+	}
+	if err := buf.Fill(ctx, body); err != nil {
+		buf.Release()
+		if errors.Is(err, pagebuf.ErrTooLarge) {
+			return err
+		}
+		return Again(err)
+	}
+	out := &Response{Status: resp.StatusCode, Header: resp.Header, URL: resp.Request.URL, buf: buf}
+	out.RetryAfter, out.Later = ratelimit.RetryAfter(resp.Header, time.Now())
+	k.last = out
+	if k.r.Check != nil {
+		if err := k.r.Check(out); err != nil {
+			return err
+		}
+	}
+	switch s := resp.StatusCode; s {
+	case http.StatusUnauthorized:
+		if !k.renewed && k.c.tokens.replace(k.token) {
+			k.renewed, k.wait, k.waitSet = true, 0, true
+			return Again(errStatus)
+		}
+	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
+		if out.Later {
+			if out.RetryAfter > k.c.o.MaxPause {
+				return ErrPause
+			}
+			k.wait, k.waitSet = out.RetryAfter, true
+		}
+		return Again(errStatus)
+	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusInternalServerError, http.StatusBadGateway, http.StatusGatewayTimeout:
+		return Again(errStatus)
+	}
+	return nil
+}
+
+// errStatus says that the answer's status is the reason to try again. It never leaves Do.
+var errStatus = errors.New("status")
+
+// check decides whether an attempt is repeated. It is asked before the body was read (with no error) and after.
+func (k *call) check(ctx context.Context, resp *http.Response, err error) (bool, error) {
+	handled := k.handled
+	k.handled = false
+	if err == nil {
+		if handled {
+			k.note(nil)
+		}
+		return false, nil // if it was not, the body is read next.
+	}
+	if !handled {
+		k.drop()
+	}
+	k.note(err)
+	if ctx.Err() != nil {
+		return false, context.Cause(ctx)
+	}
+	if !k.retryable(err) {
+		return false, nil
+	}
+	k.failures++
+	limit := maxAttempts
+	if k.waitSet {
+		limit = maxRefusals
+	} else if !k.c.afford() {
+		return false, nil
+	}
+	if k.failures >= limit {
+		return false, nil
+	}
+	return true, nil
+}
+
+// note counts the attempt and keeps its error.
+func (k *call) note(err error) {
+	k.attempt++
+	k.c.sent.Add(1)
+	if k.attempt > 1 {
+		k.c.resent.Add(1)
+	}
+	if errors.Is(err, errStatus) {
+		err = nil // the answer says it.
+	}
+	var wrapped *again
+	if errors.As(err, &wrapped) {
+		err = wrapped.err
+	}
+	k.err = err
+}
+
+// afford takes one repetition from the budget.
+func (c *Client) afford() bool {
+	sent, resent := c.Attempts()
+	if c.o.Budget > 0 {
+		return resent < c.o.Budget
+	}
+	return resent < sent-resent+100
+}
+
+func (k *call) retryable(err error) bool {
+	var (
+		marked   *again
+		verify   *tls.CertificateVerificationError
+		unknown  x509.UnknownAuthorityError
+		host     x509.HostnameError
+		address  *url.Error
+		transmit = errors.Is(err, ErrForeignOrigin) || errors.Is(err, ErrRedirects) || errors.Is(err, ErrToken)
+	)
+	if errors.As(err, &marked) {
+		return true
+	}
+	if transmit || errors.As(err, &verify) || errors.As(err, &unknown) || errors.As(err, &host) {
+		return false
+	}
+	// What http.Client.Do returns is a url.Error: the connection failed in one way or another. All else came from Check.
+	return errors.As(err, &address) && !strings.Contains(address.Err.Error(), "unsupported protocol scheme")
+}
+
+// backoff gives the wait before the next attempt: what the server asked for, else capped exponential with full jitter.
+func (k *call) backoff(low, high time.Duration, _ int, _ *http.Response) time.Duration {
+	wait := k.wait
+	if !k.waitSet {
+		wait = min(high, low<<min(k.failures, 10))
+		wait = rand.N(wait) + low/2 //nolint:gosec // not for secrets.
+	}
+	k.waitSet, k.wait = false, 0
+	if k.r.Retry != nil {
+		status := 0
+		if k.last != nil {
+			status = k.last.Status
+		}
+		k.r.Retry(Retry{Attempt: k.attempt, StatusCode: status, Err: k.err, Wait: wait})
+	}
+	return wait
+}
+
+// LooksJSON tells whether a body begins like JSON, byte order mark and white space aside.
+func LooksJSON(body []byte) bool {
+	body = bytes.TrimPrefix(body, []byte("\xEF\xBB\xBF"))
+	body = bytes.TrimLeft(body, " \t\r\n")
+	return len(body) > 0 && (body[0] == '{' || body[0] == '[')
+}

@@ -1,0 +1,104 @@
+package fhirsync
+
+import (
+	"time"
+)
+
+// Report says what a sync brought, what it did not bring and why. It survives JSON in both directions, except for the errors behind its
+// gaps. It holds ids of resources; ids of people are among them.
+type Report struct {
+	// Run names this sync; a resumed sync keeps the name.
+	Run string `json:"run"`
+	// Server and PatientID are whose record it is; Strategy is how it was asked for.
+	Server    string `json:"server"`
+	PatientID string `json:"patientId"`
+	Strategy  string `json:"strategy"`
+
+	Started  time.Time `json:"started"`
+	Finished time.Time `json:"finished"`
+	// ResumedFrom is when the unfinished sync that this one went on with had begun; zero if it began anew.
+	ResumedFrom time.Time `json:"resumedFrom,omitzero"`
+	// Interrupted: the sync did not reach its end; the error of Sync says why.
+	Interrupted bool `json:"interrupted,omitempty"`
+	// Resumable: a later Sync with the same arguments goes on from here.
+	Resumable bool `json:"resumable,omitempty"`
+
+	Verdict Verdict `json:"verdict"`
+	// Evidence is the weakest of those types that were answered.
+	Evidence Evidence `json:"evidence"`
+	// Filter repeats SyncOptions.Types: what is not among them was not asked for. Empty: everything.
+	Filter []string `json:"filter,omitempty"`
+	// Types has every type that was asked for or came.
+	Types map[string]TypeReport `json:"types"`
+	// Gaps are what did not come, or not provably, in order of type, reason and ref.
+	Gaps []Gap `json:"gaps"`
+	// Notes are what the server said or did that is worth knowing and is no gap.
+	Notes    []Note        `json:"notes,omitempty"`
+	Requests RequestCounts `json:"requests"`
+}
+
+// TypeReport is what is known of one resource type.
+type TypeReport struct {
+	// Received counts distinct resources of the patient's record that came, Stored those the store has accepted. Unchanged are those of
+	// Stored that the store held already.
+	Received  int `json:"received"`
+	Stored    int `json:"stored"`
+	Unchanged int `json:"unchanged,omitempty"`
+	// Unattributed counts those of Received that name no patient and came as an answer to a question for this one.
+	Unattributed int `json:"unattributed,omitempty"`
+	// Expected is how many the server said it has for this patient; nil if it did not say.
+	Expected *int `json:"expected,omitempty"`
+	// Evidence says how well it is known that these are all.
+	Evidence Evidence `json:"evidence"`
+	// Parts names the parameter by which the type had to be asked in parts; empty otherwise.
+	Parts string `json:"parts,omitempty"`
+}
+
+// Gap is something that did not reach the store, or of which it is not known.
+type Gap struct {
+	// Type is the resource type, Ref the resource ("Type/id") where it is about a single one.
+	Type string `json:"type,omitempty"`
+	Ref  string `json:"ref,omitempty"`
+	// Reason decides what the gap does to the verdict.
+	Reason GapReason `json:"reason"`
+	// Detail says more in words, for people.
+	Detail string `json:"detail"`
+	// Count is how many things the gap stands for; 0 if that is not known.
+	Count int `json:"count,omitempty"`
+	// StatusCode and Issues are the server's answer, where there was one.
+	StatusCode int     `json:"statusCode,omitempty"`
+	Issues     []Issue `json:"issues,omitempty"`
+	// Err is the error behind it; nil where there is none and after JSON.
+	Err error `json:"-"`
+}
+
+// Note is something worth knowing that is no gap.
+type Note struct {
+	Type   string `json:"type,omitempty"`
+	Detail string `json:"detail"`
+	// Count is how often it happened.
+	Count int `json:"count"`
+}
+
+// RequestCounts counts requests by purpose. Every attempt counts: Retries are those that were sent again.
+type RequestCounts struct {
+	Metadata     int `json:"metadata"`
+	Data         int `json:"data"`
+	Verification int `json:"verification"`
+	References   int `json:"references"`
+	Retries      int `json:"retries"`
+}
+
+// Total is the sum of all.
+func (c RequestCounts) Total() int {
+	return c.Metadata + c.Data + c.Verification + c.References + c.Retries
+}
+
+// Received sums TypeReport.Received over all types.
+func (r *Report) Received() int {
+	n := 0
+	for _, t := range r.Types {
+		n += t.Received
+	}
+	return n
+}

@@ -1,0 +1,50 @@
+package fhirsync
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// Key is the identity of a resource in the caller's world. Keys are comparable.
+type Key struct {
+	Server string // Server.Name, or the normalised base URL where that is empty
+	Type   string // resource type
+	ID     string // logical id: opaque, unique only per type and server, case-sensitive, and not always legal by FHIR's rules
+}
+
+// Resource is one resource on its way into a store. It is immutable, and so are the bytes of Raw: keep them, never write to them.
+type Resource struct {
+	Key
+	// VersionID is meta.versionId, "" where absent. It is opaque and has no order.
+	VersionID string
+	// LastUpdated is meta.lastUpdated, zero where it is absent or not an instant.
+	LastUpdated time.Time
+	// Raw are the server's bytes, never re-encoded.
+	Raw json.RawMessage
+	// Digest is the SHA-256 of the source bytes.
+	Digest [32]byte
+	// Unchanged: the store said (see DigestStore) that it holds exactly this already.
+	Unchanged bool
+	// Origin says how it came.
+	Origin Origin
+}
+
+// Origin says where a resource came from.
+type Origin struct {
+	// Strategy is the name of the strategy that asked.
+	Strategy string
+	// Op is the interaction that brought it: "search", "read" or "operation".
+	Op string
+	// Received is when the answer had been read.
+	Received time.Time
+}
+
+// Batch is one delivery to a [Store]. It grows by fields, but by none whose neglect would lose data.
+type Batch struct {
+	// Run is the report's Run, Server the Key.Server of all resources.
+	Run, Server string
+	// PatientID is the patient whose record these belong to. A resource that belongs to nobody, a Practitioner say, comes once per patient.
+	PatientID string
+	// Resources has each Key at most once, in Key order, so that concurrent upserts do not deadlock.
+	Resources []Resource
+}

@@ -1,0 +1,464 @@
+package fhirsync
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/fhirsync/fhirsync-go/fhirsync/internal/compartment"
+	"github.com/fhirsync/fhirsync-go/fhirsync/internal/transport"
+	"github.com/fhirsync/fhirsync-go/quirks"
+)
+
+// workers is how many questions of one sync are under way at once. How many requests are is for the limiter to say.
+const workers = 8
+
+// run is one sync.
+type run struct {
+	client    *Client
+	server    *server
+	id        string
+	patientID string
+	opts      SyncOptions
+	strategy  Strategy
+
+	ctx    context.Context // of all requests; cancelled with the cause when the run is over
+	cancel context.CancelCauseFunc
+
+	caps   *quirks.Capabilities // never nil
+	noCaps *ServerError         // why there are none
+	types  []string             // that are asked for, in order
+	wanted map[string]bool      // SyncOptions.Types; nil: all
+
+	people *people
+	ledger *ledger
+	writer *writer
+
+	mu      sync.Mutex
+	seen    map[ident]struct{}
+	front   frontier
+	rereads map[string]string // resources to be read one by one, by ref: why
+	doubts  []doubt           // empty answers that are not believed yet
+	late    map[string]bool   // Provenance and AuditEvent whose owner shows later, by ref
+	failed  error             // of the store
+	settled map[string]bool   // types that the run being resumed had settled
+
+	asked    atomic.Bool // a whole question has been asked: the first one is never put off
+	answered atomic.Bool // anything at all came from the server
+	purpose  [4]atomic.Int64
+	resent   atomic.Int64
+
+	events      sync.Mutex
+	report      *Report
+	state       *resume // nil: cannot be resumed
+	resumedFrom time.Time
+}
+
+// purpose of a request, for the counts.
+type purpose int
+
+const (
+	forMetadata purpose = iota
+	forData
+	forVerification
+	forReferences
+)
+
+// ident is a resource's identity within the server, cut to 128 bits.
+type ident [16]byte
+
+func identOf(typ, id string) ident {
+	h := sha256.New()
+	_, _ = h.Write([]byte(typ)) // a hash does not fail.
+	_, _ = h.Write([]byte{'/'})
+	_, _ = h.Write([]byte(id))
+	var sum [32]byte
+	return ident(h.Sum(sum[:0])[:16])
+}
+
+// Sync brings one patient's record from a server into a store.
+//
+// The Report is nil only if the arguments are wrong, in which case no request was sent. Otherwise it says what came and what did not,
+// and the error says how the sync ended:
+//
+//   - nil: it reached its end and the verdict is Complete or Restricted.
+//   - [*IncompleteError] ([ErrIncomplete]): it reached its end and something is missing.
+//   - [ErrPatientNotFound], [ErrNotFHIR], [*VersionError], [*PatientMovedError], a [*ServerError]: nothing could be asked.
+//   - [ErrUnauthorized], [*StoreError], the cause of ctx, an error of the strategy: it was ended before its end; Report.Interrupted is set.
+//
+// Sync may be called concurrently, also for the same server, whose limits are then shared. Two syncs of the same patient into the same
+// store at once are correct and wasteful.
+func (c *Client) Sync(ctx context.Context, srv Server, patientID string, store Store, opts *SyncOptions) (*Report, error) {
+	switch {
+	case store == nil:
+		return nil, errors.New("fhirsync: no store")
+	case patientID == "":
+		return nil, errors.New("fhirsync: no patient id")
+	case strings.ContainsAny(patientID, "/?#") || patientID == "." || patientID == "..":
+		return nil, errors.New("fhirsync: the patient id is a logical id, not a reference or URL")
+	}
+	if f, ok := store.(StoreFunc); ok && f == nil {
+		return nil, errors.New("fhirsync: no store")
+	}
+	s, err := c.server(srv)
+	if err != nil {
+		return nil, err
+	}
+	r := &run{
+		client: c, server: s, id: rand.Text(), patientID: patientID, strategy: c.cfg.Strategy,
+		people: newPeople(s.base, patientID), seen: map[ident]struct{}{}, rereads: map[string]string{}, late: map[string]bool{}, front: newFrontier(),
+		caps: &quirks.Capabilities{},
+	}
+	if opts != nil {
+		r.opts = *opts
+	}
+	if err := r.scope(); err != nil {
+		return nil, err
+	}
+	return r.sync(ctx, store)
+}
+
+// scope decides which types are asked for.
+func (r *run) scope() error {
+	if len(r.opts.Types) > 0 {
+		r.wanted = map[string]bool{"Patient": true}
+		for _, t := range r.opts.Types {
+			if !isTypeName(t) {
+				return fmt.Errorf("fhirsync: SyncOptions.Types: %q is no resource type", t)
+			}
+			r.wanted[t] = true
+		}
+	}
+	for name := range compartment.Names() {
+		if r.wants(name) {
+			r.types = append(r.types, name)
+		}
+	}
+	return nil
+}
+
+func isTypeName(t string) bool {
+	return t != "" && 'A' <= t[0] && t[0] <= 'Z' && strings.Trim(t, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") == ""
+}
+
+// wants tells whether resources of a type are in the caller's scope.
+func (r *run) wants(typ string) bool { return r.wanted == nil || r.wanted[typ] }
+
+func (r *run) sync(ctx context.Context, store Store) (*Report, error) {
+	r.ctx, r.cancel = context.WithCancelCause(ctx)
+	defer r.cancel(nil)
+	r.report = &Report{
+		Run: r.id, Server: r.server.name, PatientID: r.patientID, Strategy: r.strategy.Name(), Started: time.Now(),
+		Filter: slices.Sorted(slices.Values(r.opts.Types)),
+	}
+	r.ledger = newLedger(func(g Gap) { r.emit(GapFound{event: r.event(), Type: g.Type, Reason: g.Reason}) })
+	r.ledger.owe("Patient")
+	for _, t := range r.types {
+		r.ledger.owe(t)
+	}
+	r.writer = newWriter(r, store)
+	storeCtx, stop := graceful(ctx)
+	defer stop()
+	go r.writer.loop(storeCtx)
+
+	err := r.resume(storeCtx)
+	if err == nil {
+		err = r.fetch()
+	}
+	if cause := context.Cause(r.ctx); r.ctx.Err() != nil {
+		err = cause
+	}
+	interrupted := err != nil
+	r.ledger.close(interrupted, err)
+	r.writer.close()
+	if failed := r.storeErr(); failed != nil && !interrupted {
+		err, interrupted = &StoreError{failed}, true
+	}
+	return r.finish(storeCtx, err, interrupted)
+}
+
+// graceful gives a context for the store that outlives ctx by a little, so that what has come can still be put.
+func graceful(ctx context.Context) (context.Context, context.CancelFunc) {
+	const grace = 10 * time.Second
+	out, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		timer := time.NewTimer(grace)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+			cancel()
+		case <-out.Done():
+		}
+	})
+	return out, func() {
+		stop()
+		cancel()
+	}
+}
+
+// fetch is the sync from the first request to the last.
+func (r *run) fetch() error {
+	if err := r.introduce(); err != nil {
+		return err
+	}
+	s := &Session{r: r, scope: &scope{}, strategy: r.strategy.Name()}
+	err := s.Run(r.ctx, r.strategy)
+	if r.ctx.Err() != nil {
+		return context.Cause(r.ctx)
+	}
+	switch {
+	case errors.Is(err, errors.ErrUnsupported):
+		// Nothing was asked: the open obligations say so.
+		r.ledger.gap(Gap{Reason: Refused, Detail: "the server does not support the strategy " + printable(r.strategy.Name(), 64), Err: err})
+	case err != nil:
+		return err
+	}
+	return r.complete(r.ctx)
+}
+
+// complete does what follows the strategy: answers that were doubted, resources that have to be read by themselves, references, and the
+// check of what came. Each can bring something that calls for another.
+func (r *run) complete(ctx context.Context) error {
+	const rounds = 10 // two are usual; the rest is for servers that change under our eyes.
+	for range rounds {
+		for _, step := range []func(context.Context) error{r.resolveDoubts, r.readAgain, r.decide, r.followReferences, r.verify} {
+			if err := step(ctx); err != nil {
+				return err
+			}
+		}
+		r.mu.Lock()
+		done := len(r.doubts)+len(r.rereads)+len(r.late)+r.front.len() == 0
+		r.mu.Unlock()
+		if done {
+			r.front.report(r.ledger)
+			return nil
+		}
+	}
+	r.front.report(r.ledger)
+	r.ledger.gap(Gap{Reason: Limited, Detail: "there was always something more to ask for"})
+	return nil
+}
+
+// introduce reads metadata and the Patient: it tells whether this is a FHIR server that knows the patient.
+func (r *run) introduce() error {
+	caps, err := r.server.capabilities(r.ctx, func(req *transport.Request) (*transport.Response, error) {
+		return r.send(r.ctx, "metadata", "", forMetadata, req)
+	})
+	if r.ctx.Err() != nil {
+		return context.Cause(r.ctx)
+	}
+	var noCaps *ServerError
+	switch {
+	case errors.As(err, &noCaps):
+		r.noCaps = noCaps
+		r.ledger.note("", "metadata could not be read: "+noCaps.reason())
+	case err != nil:
+		return err
+	default:
+		r.caps = caps
+		if v := caps.FHIRVersion; v != "" && !strings.HasPrefix(v, "4.0") {
+			return &VersionError{Version: v}
+		}
+	}
+	return r.readPatient()
+}
+
+// readPatient brings the Patient: by read, and where that is refused, by search.
+func (r *run) readPatient() error {
+	got, fail := r.read(r.ctx, "Patient", r.patientID, forData, asMatch)
+	if r.ctx.Err() != nil {
+		return context.Cause(r.ctx)
+	}
+	if fail == nil {
+		return r.patientCame(got)
+	}
+	var moved *PatientMovedError
+	if errors.As(fail.Err, &moved) {
+		return moved
+	}
+	switch {
+	case fail.StatusCode == http.StatusUnauthorized || errors.Is(fail.Err, transport.ErrToken):
+		return fmt.Errorf("%w: %w", ErrUnauthorized, fail)
+	case fail.StatusCode == 0 && !r.answered.Load():
+		return fail
+	}
+	// Epic and others answer a read of a merged or hidden Patient with 404 and still find it.
+	found, searched := r.searchPatient()
+	if r.ctx.Err() != nil {
+		return context.Cause(r.ctx)
+	}
+	if found {
+		return nil
+	}
+	notFHIR := errors.Is(fail.Err, ErrNotFHIR) || fail.StatusCode == http.StatusNotFound && r.noCaps != nil && len(fail.Issues) == 0
+	switch {
+	case notFHIR && r.noCaps != nil:
+		return fmt.Errorf("%w: %w", ErrNotFHIR, fail)
+	case fail.StatusCode == http.StatusNotFound || fail.StatusCode == http.StatusGone:
+		if searched {
+			return fmt.Errorf("%w: %w", ErrPatientNotFound, fail)
+		}
+		r.ledger.fail("Patient", r.gapOf(Failed, fail))
+	case fail.StatusCode == http.StatusForbidden:
+		r.ledger.fail("Patient", r.gapOf(Denied, fail))
+	default:
+		r.ledger.fail("Patient", r.gapOf(Failed, fail))
+	}
+	return nil
+}
+
+// patientCame settles the obligation for the Patient itself.
+func (r *run) patientCame(got int) error {
+	if got == 0 && !r.has("Patient", r.patientID) {
+		r.ledger.fail("Patient", Gap{Reason: Failed, Detail: "what came was not the Patient"})
+		return nil
+	}
+	r.ledger.settle("Patient", Counted, nil)
+	return nil
+}
+
+// searchPatient asks for the Patient by _id. searched tells whether the answer can be believed.
+func (r *run) searchPatient() (found, searched bool) {
+	q := question{typ: "Patient", fixed: url.Values{"_id": {r.patientID}}}
+	a := r.chain(r.ctx, q, form{}, func(*Page) bool { return true }, "")
+	if r.has("Patient", r.patientID) {
+		r.ledger.settle("Patient", Counted, nil)
+		return true, true
+	}
+	return false, a.err == nil || a.err.StatusCode == http.StatusNotFound
+}
+
+// has tells whether a resource has come.
+func (r *run) has(typ, id string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	_, ok := r.seen[identOf(typ, id)]
+	return ok
+}
+
+// gapOf makes a gap of what a server answered.
+func (r *run) gapOf(reason GapReason, e *ServerError) Gap {
+	return Gap{Type: e.Type, Reason: reason, Detail: e.reason(), StatusCode: e.StatusCode, Issues: e.Issues, Err: e}
+}
+
+// storeFailed ends the run because of the store.
+func (r *run) storeFailed(err error) {
+	r.mu.Lock()
+	if r.failed == nil {
+		r.failed = err
+	}
+	r.mu.Unlock()
+	r.cancel(&StoreError{err})
+}
+
+func (r *run) storeErr() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.failed
+}
+
+// stored counts what the store has accepted.
+func (r *run) stored(resources []Resource, took time.Duration) {
+	bytes := 0
+	r.ledger.mu.Lock()
+	for i := range resources {
+		res := &resources[i]
+		e := r.ledger.typ(res.Type)
+		e.Stored++
+		if res.Unchanged {
+			e.Unchanged++
+		}
+		bytes += len(res.Raw)
+	}
+	r.ledger.mu.Unlock()
+	r.emit(BatchStored{event: r.event(), Resources: len(resources), Bytes: bytes, Took: took})
+}
+
+func (r *run) event() event { return event{Run: r.id} }
+
+func (r *run) emit(e Event) {
+	if r.opts.OnEvent == nil {
+		return
+	}
+	r.events.Lock()
+	defer r.events.Unlock()
+	r.opts.OnEvent(e)
+}
+
+// send sends one request and counts it.
+func (r *run) send(ctx context.Context, op, typ string, why purpose, req *transport.Request) (*transport.Response, error) {
+	r.purpose[why].Add(1)
+	req.Retry = func(again transport.Retry) {
+		r.resent.Add(1)
+		reason := "status"
+		if again.Err != nil {
+			reason = redact(again.Err)
+		}
+		r.emit(RetryScheduled{
+			event: r.event(), Op: op, Type: typ, Attempt: again.Attempt, StatusCode: again.StatusCode, Reason: reason, Wait: again.Wait,
+		})
+	}
+	resp, err := r.server.http.Do(ctx, req)
+	if resp != nil && resp.Status != 0 {
+		r.answered.Store(true)
+	}
+	return resp, err
+}
+
+// unauthorized finds out whether a 401 is about one thing or about everything: the Patient is asked for, which had been given before. If
+// that is refused too, the run is over.
+func (r *run) unauthorized(ctx context.Context, fail *ServerError) bool {
+	if r.ctx.Err() != nil {
+		return true
+	}
+	resp, err := r.send(ctx, "read", "Patient", forVerification, &transport.Request{URL: r.server.address(nil, "Patient", r.patientID)})
+	defer resp.Release()
+	if resp != nil && resp.Status == http.StatusUnauthorized || errors.Is(err, transport.ErrToken) {
+		r.cancel(fmt.Errorf("%w: %w", ErrUnauthorized, fail))
+		return true
+	}
+	return false
+}
+
+// finish writes the report.
+func (r *run) finish(ctx context.Context, err error, interrupted bool) (*Report, error) {
+	rep := r.report
+	r.ledger.report(rep)
+	rep.Finished = time.Now()
+	rep.ResumedFrom = r.resumedFrom
+	rep.Interrupted = interrupted
+	rep.Requests = RequestCounts{
+		Metadata: int(r.purpose[forMetadata].Load()), Data: int(r.purpose[forData].Load()),
+		Verification: int(r.purpose[forVerification].Load()), References: int(r.purpose[forReferences].Load()), Retries: int(r.resent.Load()),
+	}
+	lost := 0
+	for _, t := range rep.Types {
+		lost += t.Received - t.Stored
+	}
+	if interrupted || lost > 0 {
+		rep.Verdict = Incomplete
+	}
+	rep.Resumable = r.saveLast(ctx, interrupted)
+	switch {
+	case interrupted:
+		return rep, err
+	case rep.Verdict == Incomplete:
+		var gaps []Gap
+		for _, g := range rep.Gaps {
+			if g.Reason.Verdict() == Incomplete {
+				gaps = append(gaps, g)
+			}
+		}
+		return rep, &IncompleteError{Gaps: gaps}
+	}
+	return rep, nil
+}

@@ -1,0 +1,184 @@
+package fhirsync
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"golang.org/x/oauth2"
+
+	"github.com/fhirsync/fhirsync-go/fhirsync/internal/transport"
+	"github.com/fhirsync/fhirsync-go/internal/jsonscan"
+	"github.com/fhirsync/fhirsync-go/quirks"
+)
+
+// Server is one FHIR service base URL and the right to read from it.
+type Server struct {
+	// Name is the caller's own stable name for the server and stands in every Key. "": the normalised BaseURL. It is an error to use one
+	// name with two base URLs. Limits and what was learned go by the base URL.
+	Name string
+	// BaseURL is the service base URL, "https://fhir.example.org/r4".
+	BaseURL string
+	// TokenSource gives the access tokens; it is asked before every request and should cache. nil: no Authorization header. It must
+	// outlive the sync. If it also has a method
+	//
+	//	Renew(rejected *oauth2.Token) (*oauth2.Token, error)
+	//
+	// a 401 is answered by one call of it; else a 401 is final, because most token sources would give the rejected token again.
+	TokenSource oauth2.TokenSource
+	// Header is sent with every request to the server's own origin, and to nobody else.
+	Header http.Header
+}
+
+// SyncOptions are the settings of one sync. nil stands for the zero value.
+type SyncOptions struct {
+	// Types limits the sync to these resource types; the Patient always comes. nil: all types of the Patient compartment, those outside of
+	// it that carry a patient, and whatever these refer to.
+	Types []string
+	// Full starts over, even if an unfinished sync could be resumed.
+	Full bool
+	// OnEvent is told of progress, one event at a time. It should return quickly: the sync waits for it. nil: nobody is told.
+	OnEvent func(Event)
+}
+
+// server is a Server that was looked at, for one sync.
+type server struct {
+	client *Client
+	name   string
+	base   *url.URL
+	http   *transport.Client
+	facts  *facts
+}
+
+// server checks a Server and makes what is needed to talk to it.
+func (c *Client) server(s Server) (*server, error) {
+	base, err := normalBase(s.BaseURL)
+	if err != nil {
+		return nil, err
+	}
+	name := s.Name
+	if name == "" {
+		name = base.String()
+	}
+	if err := c.claimName(name, base.String()); err != nil {
+		return nil, err
+	}
+	for h := range s.Header {
+		if k := http.CanonicalHeaderKey(h); k == "Host" || k == "Content-Length" || k == "Transfer-Encoding" {
+			return nil, fmt.Errorf("fhirsync: Server.Header cannot set %s", k)
+		}
+	}
+	grant := "|none"
+	if s.TokenSource != nil || s.Header.Get("Authorization") != "" {
+		grant = "|token"
+	}
+	o := transport.Options{
+		Base: base, RoundTripper: c.transport, Limiter: c.limiter(base.String()), Tokens: s.TokenSource, Header: s.Header.Clone(),
+		UserAgent: c.cfg.UserAgent, HeaderTimeout: c.timeout, MaxPause: c.cfg.Limit.MaxPause, Pool: c.pool,
+	}
+	if r, ok := s.TokenSource.(transport.Renewer); ok {
+		o.Renew = r.Renew
+	}
+	return &server{client: c, name: name, base: base, http: transport.New(o), facts: c.factsOf(base.String() + grant)}, nil
+}
+
+// normalBase gives a base URL in one spelling.
+func normalBase(text string) (*url.URL, error) {
+	bad := func(why string) error { return errors.New("fhirsync: Server.BaseURL " + why) }
+	if text == "" {
+		return nil, bad("is empty")
+	}
+	u, err := url.Parse(text)
+	if err != nil {
+		return nil, bad("is not a URL")
+	}
+	u.Scheme = strings.ToLower(u.Scheme)
+	switch {
+	case u.Scheme != "http" && u.Scheme != "https":
+		return nil, bad("is not http or https")
+	case u.Hostname() == "":
+		return nil, bad("has no host")
+	case u.User != nil:
+		return nil, bad("holds credentials: use Server.TokenSource or Header")
+	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
+		return nil, bad("has a query or fragment")
+	}
+	host := strings.TrimSuffix(strings.ToLower(u.Host), ".")
+	if port := u.Port(); u.Scheme == "http" && port == "80" || u.Scheme == "https" && port == "443" {
+		host = strings.TrimSuffix(host, ":"+port)
+	}
+	u.Host = host
+	u.Path = strings.TrimRight(u.Path, "/")
+	u.RawPath = strings.TrimRight(u.RawPath, "/")
+	return u, nil
+}
+
+// address gives the URL of a path below the base. Each segment is escaped, so that no id can leave its place.
+func (s *server) address(params url.Values, segments ...string) *url.URL {
+	u := *s.base
+	escaped := make([]string, len(segments))
+	for i, seg := range segments {
+		escaped[i] = url.PathEscape(seg)
+	}
+	u.Path = s.base.Path + "/" + strings.Join(segments, "/")
+	u.RawPath = s.base.EscapedPath() + "/" + strings.Join(escaped, "/")
+	if u.RawPath == u.Path {
+		u.RawPath = ""
+	}
+	u.RawQuery = params.Encode()
+	return &u
+}
+
+// metadataAge is how long a CapabilityStatement is believed.
+const metadataAge = time.Hour
+
+// capabilities gives the server's CapabilityStatement, from memory if it was read lately. ask sends the request for a sync, which counts
+// it; nil: nobody counts.
+func (s *server) capabilities(ctx context.Context, ask func(*transport.Request) (*transport.Response, error)) (*quirks.Capabilities, error) {
+	if caps := s.facts.statement(metadataAge); caps != nil {
+		return caps, nil
+	}
+	if ask == nil {
+		ask = func(r *transport.Request) (*transport.Response, error) { return s.http.Do(ctx, r) }
+	}
+	address := s.address(nil, "metadata")
+	resp, err := ask(&transport.Request{URL: address, Check: checkWhole})
+	defer resp.Release()
+	fail := &ServerError{Op: "metadata", URL: address.String(), Err: err}
+	if resp != nil {
+		fail.StatusCode, fail.RetryAfter = resp.Status, resp.RetryAfter
+	}
+	if err != nil {
+		fail.Err = asNotFHIR(err)
+		return nil, fail
+	}
+	if resp.Status != http.StatusOK {
+		fail.Issues = issuesOf(resp.Body())
+		return nil, fail
+	}
+	caps, err := quirks.ParseCapabilities(resp.Body())
+	if err != nil {
+		fail.Err, fail.Issues = fmt.Errorf("%w: %w", ErrNotFHIR, err), issuesOf(resp.Body())
+		return nil, fail
+	}
+	s.facts.setStatement(caps)
+	return caps, nil
+}
+
+// checkWhole refuses a success whose body is no JSON or ends too early.
+func checkWhole(r *transport.Response) error {
+	if r.Status != http.StatusOK {
+		return nil
+	}
+	if !transport.LooksJSON(r.Body()) {
+		return transport.Again(transport.ErrNotJSON)
+	}
+	if _, err := jsonscan.Head(r.Body()); isEarlyEnd(err) {
+		return transport.Again(err)
+	}
+	return nil
+}

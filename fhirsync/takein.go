@@ -1,0 +1,382 @@
+package fhirsync
+
+import (
+	"context"
+	"crypto/sha256"
+	"slices"
+	"time"
+
+	"github.com/fhirsync/fhirsync-go/fhirsync/internal/transport"
+	"github.com/fhirsync/fhirsync-go/internal/jsonscan"
+	"github.com/fhirsync/fhirsync-go/refs"
+)
+
+// source says how a page or a resource came.
+type source struct {
+	op, typ  string
+	strategy string
+	// chain, where there is one, learns which matches came.
+	chain *chain
+	// unattributed: a match that names no patient is ours, because the question can be trusted.
+	unattributed bool
+	// companion: nothing on it is an answer to a question for the patient; what names nobody is ours all the same.
+	companion bool
+	// read: it is the answer to a read, so that reading it again is of no use.
+	read bool
+	// late: all searches have ended, so that the owner of a Provenance can be told by its targets.
+	late bool
+}
+
+// taken is what came of a page.
+type taken struct {
+	resources []Resource // new ones, on their way to the store
+	issues    []Issue    // of OperationOutcomes among the entries
+	owner     ownership  // of the last resource looked at
+	named     bool       // it names our patient
+}
+
+// candidate is an entry that may go to the store.
+type candidate struct {
+	entry    *jsonscan.Entry
+	id       string
+	from, to int // its references among all
+	owner    ownership
+}
+
+// takeIn goes through the entries of a page: it finds out whose each resource is, hands the patient's own to the writer, and enters into the
+// ledger whatever cannot be taken. The error means that the run is over.
+func (r *run) takeIn(ctx context.Context, b *jsonscan.Bundle, body []byte, src source) (taken, error) {
+	var (
+		out        taken
+		candidates []candidate
+		found      []refs.Found
+		outsiders  int
+	)
+	for i := range b.Entries {
+		e := &b.Entries[i]
+		match := !src.companion && (e.Mode == "match" || e.Mode == "" && (e.ResourceType == src.typ || src.typ == ""))
+		if e.ResourceType == "OperationOutcome" {
+			issues := issuesOf(e.Resource)
+			out.issues = append(out.issues, issues...)
+			r.outcomeEntry(src, issues)
+			continue
+		}
+		id := r.identify(e)
+		if match && src.chain != nil && id != "" {
+			src.chain.keys[identOf(e.ResourceType, id)] = struct{}{}
+		}
+		switch {
+		case e.Err != nil || e.Resource == nil || e.ID == "":
+			r.unreadable(ctx, e, id, body, src)
+			continue
+		case !isTypeName(e.ResourceType):
+			r.quarantine(ctx, e.ResourceType, id, "resourceType is missing or is none", body[e.Start:e.End], src)
+			continue
+		case r.has(e.ResourceType, id):
+			continue
+		case e.Subsetted:
+			r.readLater(e.ResourceType, id, "only parts of it came (SUBSETTED)", src)
+			continue
+		}
+		c := candidate{entry: e, id: id, from: len(found)}
+		broken := false
+		for f, err := range refs.All(e.Resource) {
+			if err != nil {
+				broken = true
+				break
+			}
+			found = append(found, f)
+		}
+		if broken {
+			found = found[:c.from]
+			r.unreadable(ctx, e, id, body, src)
+			continue
+		}
+		c.to = len(found)
+		how := asCompanion
+		if match {
+			how = asMatch
+		}
+		c.owner = r.people.judge(e.ResourceType, id, found[c.from:c.to], how)
+		if c.owner == undecided && src.late {
+			c.owner = shared
+			if r.holdsAny(found[c.from:c.to]) {
+				c.owner = ours
+			}
+		}
+		if c.owner == foreign {
+			outsiders++
+		}
+		out.named = r.people.named(found[c.from:c.to])
+		candidates = append(candidates, c)
+	}
+	switch {
+	case src.chain != nil:
+		src.chain.out.foreign += outsiders
+	case outsiders > 0:
+		r.ledger.gap(Gap{Type: src.typ, Reason: Foreign, Count: outsiders, Detail: "resources of other patients where only ours were due; not stored"})
+	}
+	trusted := src.unattributed && outsiders == 0 && (src.chain == nil || src.chain.out.foreign == 0)
+	accepted := candidates[:0]
+	for _, c := range candidates {
+		out.owner = c.owner
+		switch c.owner {
+		case ours:
+			accepted = append(accepted, c)
+		case unattributed:
+			if trusted {
+				accepted = append(accepted, c)
+			} else if src.chain != nil {
+				src.chain.out.foreign++
+			} else {
+				r.ledger.gap(Gap{
+					Type: c.entry.ResourceType, Ref: c.entry.ResourceType + "/" + c.id, Reason: Foreign,
+					Detail: "names no patient and came together with resources of others; not stored",
+				})
+			}
+		case shared:
+			r.ledger.gap(Gap{
+				Type: c.entry.ResourceType, Ref: c.entry.ResourceType + "/" + c.id, Reason: Shared,
+				Detail: "belongs to another patient; not stored",
+			})
+		case linked:
+			r.ledger.gap(Gap{Type: "Patient", Ref: "Patient/" + c.id, Reason: Linked, Detail: "said to be the same person; its record was not asked for"})
+		case undecided:
+			r.decideLater(c.entry.ResourceType + "/" + c.id)
+		case foreign: // counted above, never stored.
+		}
+	}
+	var err error
+	out.resources, err = r.accept(ctx, accepted, found, src)
+	return out, err
+}
+
+// identify gives the logical id of an entry's resource: its own, else the one in its fullUrl.
+func (r *run) identify(e *jsonscan.Entry) string {
+	if e.ID != "" {
+		return e.ID
+	}
+	ref := refs.Parse(e.FullURL)
+	if (ref.Kind == refs.Absolute || ref.Kind == refs.Relative) && (e.ResourceType == "" || ref.Type == e.ResourceType) {
+		return ref.ID
+	}
+	return ""
+}
+
+// unreadable deals with an entry that cannot be used as it came: where its identity is known the resource is read by itself, and if that
+// is of no use either, it is a gap.
+func (r *run) unreadable(ctx context.Context, e *jsonscan.Entry, id string, body []byte, src source) {
+	typ := e.ResourceType
+	if typ == "" {
+		if ref := refs.Parse(e.FullURL); ref.Kind == refs.Absolute || ref.Kind == refs.Relative {
+			typ = ref.Type
+		}
+	}
+	if id == "" && e.FullURL != "" {
+		id = refs.Parse(e.FullURL).ID
+		if !isTypeName(typ) || refs.Parse(e.FullURL).Kind == refs.URN {
+			id = ""
+		}
+	}
+	why := "not valid JSON"
+	switch {
+	case e.Resource == nil && e.Err == nil:
+		why = "an entry without a resource"
+	case e.Err == nil && e.ID == "":
+		why = "a resource without an id"
+	}
+	if id != "" && isTypeName(typ) && !src.read {
+		if !r.has(typ, id) {
+			r.readLater(typ, id, why, src)
+		}
+		return
+	}
+	r.quarantine(ctx, typ, id, why, body[e.Start:e.End], src)
+}
+
+// quarantine enters something unreadable into the ledger, and keeps its bytes where the store can.
+func (r *run) quarantine(ctx context.Context, typ, id, why string, raw []byte, src source) {
+	g := Gap{Type: src.typ, Reason: Failed, Detail: why}
+	if isTypeName(typ) {
+		g.Type = typ
+		if id != "" {
+			g.Ref = typ + "/" + id
+		}
+	}
+	r.ledger.gap(g)
+	if r.writer.powers.Quarantine == nil {
+		return
+	}
+	item := Quarantined{
+		Run: r.id, Server: r.server.name, PatientID: r.patientID, Type: typ, ID: id, Reason: why, Raw: slices.Clone(raw),
+	}
+	// A store that fails here ends the run; a run that is over needs no quarantine.
+	if err := r.writer.do(ctx, func(ctx context.Context) error { return r.writer.quarantine(ctx, []Quarantined{item}) }); err != nil && ctx.Err() == nil {
+		r.storeFailed(err)
+	}
+}
+
+// readLater notes that a resource is to be read by itself.
+func (r *run) readLater(typ, id, why string, src source) {
+	if src.read {
+		r.ledger.gap(Gap{Type: typ, Ref: typ + "/" + id, Reason: Failed, Detail: why})
+		return
+	}
+	if !r.wants(typ) {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.rereads[typ+"/"+id] = why
+}
+
+// holdsAny tells whether the target of any of the references has come.
+func (r *run) holdsAny(found []refs.Found) bool {
+	for _, f := range found {
+		if !f.Contained && f.Ref.Type != "" && f.Ref.Type != "Patient" && (f.Ref.Kind == refs.Relative || f.Ref.Kind == refs.Absolute && r.people.here(f.Ref.Base)) &&
+			isPrimary(f.Path, "Provenance", []string{"target"}) || isPrimary(f.Path, "AuditEvent", []string{"entity.what"}) {
+			if r.has(f.Ref.Type, f.Ref.ID) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// decideLater notes a resource whose owner is known only when the searches have ended.
+func (r *run) decideLater(ref string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.late[ref] = true
+}
+
+// outcomeEntry reads an OperationOutcome among the entries of a page.
+func (r *run) outcomeEntry(src source, issues []Issue) {
+	for _, is := range issues {
+		switch {
+		case src.chain == nil:
+		case is.Code == "suppressed":
+			src.chain.out.withheld = true
+		case anyCode([]Issue{is}, partialCodes):
+			src.chain.out.partial = true
+		}
+		r.ledger.note(src.typ, "the server says: "+printable(is.Severity, 16)+" "+is.text())
+	}
+}
+
+// accept copies resources off the page, notes what they refer to, and hands them to the writer.
+func (r *run) accept(ctx context.Context, accepted []candidate, found []refs.Found, src source) ([]Resource, error) {
+	fresh := accepted[:0]
+	size := 0
+	r.mu.Lock()
+	for _, c := range accepted {
+		typ := c.entry.ResourceType
+		if !r.wants(typ) {
+			continue
+		}
+		key := identOf(typ, c.id)
+		if _, have := r.seen[key]; have {
+			continue
+		}
+		r.seen[key] = struct{}{}
+		delete(r.rereads, typ+"/"+c.id)
+		fresh = append(fresh, c)
+		size += len(c.entry.Resource)
+		if typ == "Patient" {
+			r.people.link(found[c.from:c.to])
+		}
+		r.front.wantAll(r, typ, found[c.from:c.to])
+	}
+	r.mu.Unlock()
+	if len(fresh) == 0 {
+		return nil, nil
+	}
+	r.ledger.mu.Lock()
+	for _, c := range fresh {
+		e := r.ledger.typ(c.entry.ResourceType)
+		e.Received++
+		if c.owner == unattributed {
+			e.Unattributed++
+		}
+	}
+	r.ledger.mu.Unlock()
+
+	now := time.Now()
+	all := make([]byte, 0, size)
+	resources := make([]Resource, len(fresh))
+	for i, c := range fresh {
+		start := len(all)
+		all = append(all, c.entry.Resource...)
+		updated, err := time.Parse(time.RFC3339Nano, c.entry.LastUpdated)
+		if err != nil {
+			updated = time.Time{}
+		}
+		resources[i] = Resource{
+			Key:       Key{Server: r.server.name, Type: c.entry.ResourceType, ID: c.id},
+			VersionID: c.entry.VersionID, LastUpdated: updated, Raw: all[start:len(all):len(all)],
+			Digest: sha256.Sum256(c.entry.Resource),
+			Origin: Origin{Strategy: src.strategy, Op: src.op, Received: now},
+		}
+	}
+	if err := r.writer.deliver(ctx, resources); err != nil {
+		return nil, err
+	}
+	return resources, nil
+}
+
+// read reads one resource and takes it in. It gives how many resources came, which is 0 for one that is another patient's or has come
+// before; and why it could not be read.
+func (r *run) read(ctx context.Context, typ, id string, why purpose, how arrival) (int, *ServerError) {
+	got, fail := r.readFull(ctx, typ, id, why, how)
+	return len(got.resources), fail
+}
+
+func (r *run) readFull(ctx context.Context, typ, id string, why purpose, how arrival) (taken, *ServerError) {
+	address := r.server.address(nil, typ, id)
+	var head jsonscan.Header
+	start := time.Now()
+	resp, err := r.send(ctx, "read", typ, why, &transport.Request{URL: address, Check: checkResource(&head)})
+	defer resp.Release()
+	if fail := serverError("read", typ, address.String(), resp, err); fail != nil {
+		return taken{}, fail
+	}
+	fail := &ServerError{Op: "read", Type: typ, StatusCode: resp.Status, URL: address.String(), Err: errKind}
+	switch {
+	case head.ResourceType != typ:
+		return taken{}, fail
+	case head.ID != id:
+		fail.Err = errOtherID
+		if typ == "Patient" && head.ID != "" {
+			fail.Err = &PatientMovedError{ID: head.ID}
+		}
+		return taken{}, fail
+	}
+	body := resp.Body()
+	b := &jsonscan.Bundle{Entries: []jsonscan.Entry{{Header: head, End: len(body), Resource: trimBOM(body), Mode: "match"}}}
+	got, err := r.takeIn(ctx, b, body, source{
+		op: "read", typ: typ, strategy: r.strategy.Name(), read: true, late: how == asLate, companion: how == asCompanion, unattributed: true,
+	})
+	if err != nil {
+		fail.Err = err
+		return taken{}, fail
+	}
+	r.emit(PageFetched{event: r.event(), Op: "read", Type: typ, Page: 1, Entries: 1, New: len(got.resources), Bytes: len(body), Took: time.Since(start)})
+	return got, nil
+}
+
+// trimBOM gives a resource without a byte order mark and white space around it, which are no part of it.
+func trimBOM(body []byte) []byte {
+	if len(body) >= 3 && string(body[:3]) == "\xEF\xBB\xBF" {
+		body = body[3:]
+	}
+	start, end := 0, len(body)
+	for start < end && isSpace(body[start]) {
+		start++
+	}
+	for end > start && isSpace(body[end-1]) {
+		end--
+	}
+	return body[start:end]
+}
+
+func isSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\r' || c == '\n' }

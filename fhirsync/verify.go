@@ -1,0 +1,198 @@
+package fhirsync
+
+import (
+	"context"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+
+	"github.com/fhirsync/fhirsync-go/fhirsync/internal/transport"
+	"github.com/fhirsync/fhirsync-go/internal/jsonscan"
+)
+
+// trustAfter is how many counts of a server must have agreed with what came until a count is asked only where there is a reason.
+const trustAfter = 15
+
+// verify checks the answers of whole types against what the server says it has, and enters the signs of truncation that cannot be explained.
+func (r *run) verify(ctx context.Context) error {
+	type check struct {
+		typ     string
+		a       *answer
+		closure int
+	}
+	var todo []check
+	r.ledger.mu.Lock()
+	for _, name := range slices.Sorted(maps.Keys(r.ledger.types)) {
+		e := r.ledger.types[name]
+		switch {
+		case !e.settled:
+		case e.whole != nil && (!e.checked || e.closure > e.closureSeen):
+			todo = append(todo, check{name, e.whole, e.closure})
+			e.checked, e.closureSeen = true, e.closure
+		case e.whole == nil && e.parts > 0 && !e.checked:
+			e.checked = true
+			todo = append(todo, check{typ: name})
+		}
+	}
+	r.ledger.mu.Unlock()
+	return each(ctx, workers, todo, func(ctx context.Context, c check) error {
+		if c.a == nil {
+			return r.verifyParts(ctx, c.typ)
+		}
+		if c.a.matches == 0 && c.closure > 0 && !c.a.again {
+			// The search found nothing, and there is something: another form of the question may find it.
+			c.a.again = true
+			others := slices.DeleteFunc(r.forms(c.typ), func(f form) bool { return f == c.a.form })
+			r.ledger.with(c.typ, func(e *typeEntry) { e.checked = false })
+			q := question{typ: c.typ}
+			return r.askForms(ctx, q, others, &tally{empty: true}, true, "", func(*Page) bool { return true })
+		}
+		return r.verifyType(ctx, c.typ, c.a, c.closure)
+	})
+}
+
+// verifyType checks one answer.
+func (r *run) verifyType(ctx context.Context, typ string, a *answer, closure int) error {
+	short := a.hadTotal && a.total > a.matches
+	sign := short || a.early || a.totals || closure > 0
+	capped := a.matches > 0 && (isRound(a.matches) || a.matches == a.asked)
+	var trusted, shownNext, longer bool
+	r.server.facts.with(func(f *facts) {
+		trusted, shownNext = f.agreed >= trustAfter, f.shownNext
+		longer = f.longest[typ] > a.matches
+	})
+	count, ok := 0, false
+	if a.form.param != "" && (sign || capped || a.matches > 0 && !trusted) {
+		count, ok = r.count(ctx, a.question, a.form)
+		if r.ctx.Err() != nil {
+			return context.Cause(r.ctx)
+		}
+	}
+	if ok && count < a.matches {
+		r.ledger.note(typ, "the server counts fewer than it gave")
+		ok = false
+	}
+	evidence := Ended
+	switch {
+	case ok && count > a.matches:
+		n := count
+		r.ledger.with(typ, func(e *typeEntry) { e.Expected, e.Evidence = &n, None })
+		r.ledger.gap(Gap{Type: typ, Reason: Truncated, Count: count - a.matches, Detail: truncatedText(a, count)})
+		return nil
+	case ok:
+		r.server.facts.with(func(f *facts) {
+			f.agreed++
+			longer = f.largest > count // a larger count has been seen: this one is no cap.
+			f.largest = max(f.largest, count)
+		})
+		n := count
+		r.ledger.with(typ, func(e *typeEntry) { e.Expected = &n })
+		if !(count >= 1000 && isRound(count)) || longer {
+			evidence = Counted
+		}
+		if closure > 0 {
+			r.ledger.gap(Gap{Type: typ, Reason: Unproven, Count: closure, Detail: "references brought what the search had not found, though it agrees with the count: the server hides some from searches"})
+		}
+	case short || a.early || closure > 0:
+		evidence = None
+		r.ledger.gap(Gap{Type: typ, Reason: Truncated, Detail: truncatedText(a, -1)})
+	case a.totals:
+		evidence = None
+		r.ledger.gap(Gap{Type: typ, Reason: Truncated, Detail: "Bundle.total changed between pages, and there is no count to check by"})
+	case capped && a.matches < 1000 && a.pages == 1 && !shownNext, capped && a.matches >= 1000 && !longer:
+		r.ledger.gap(Gap{Type: typ, Reason: Unproven, Detail: "ended at " + itoa(a.matches) + ", which looks like a cap, and there is no count to check by"})
+	}
+	if !ok && a.hadTotal && a.total == a.matches {
+		n := a.total
+		r.ledger.with(typ, func(e *typeEntry) { e.Expected = &n })
+		r.server.facts.with(func(f *facts) {
+			if f.totals && a.matches > 0 {
+				evidence = Counted
+			}
+		})
+	}
+	if a.partial {
+		r.ledger.gap(Gap{Type: typ, Reason: Truncated, Detail: "the server says that its answer is partial"})
+	}
+	if a.withheld {
+		r.ledger.gap(Gap{Type: typ, Reason: Denied, Detail: "the server says that it holds something back"})
+	}
+	r.ledger.with(typ, func(e *typeEntry) { e.Evidence = evidence })
+	return nil
+}
+
+// truncatedText says why an answer looks cut; count is what the server counts, -1 if it does not.
+func truncatedText(a *answer, count int) string {
+	text := ""
+	switch {
+	case count >= 0:
+		text = "the server counts " + itoa(count) + ", " + itoa(a.matches) + " came"
+	case a.hadTotal && a.total > a.matches:
+		text = "Bundle.total says " + itoa(a.total) + ", " + itoa(a.matches) + " came"
+	default:
+		text = counted(a.matches, "resource") + " came, and there is a sign of more"
+	}
+	if a.why != "" {
+		text += ": " + a.why
+	}
+	return text
+}
+
+// verifyParts checks a type that was asked in parts: a count of the whole may show that the parts are all.
+func (r *run) verifyParts(ctx context.Context, typ string) error {
+	received, parts, label := 0, 0, ""
+	r.ledger.with(typ, func(e *typeEntry) { received, parts, label = e.Received, e.parts, e.Parts })
+	for _, f := range r.forms(typ) {
+		count, ok := r.count(ctx, question{typ: typ}, f)
+		if r.ctx.Err() != nil {
+			return context.Cause(r.ctx)
+		}
+		if !ok || count < received || count == 0 {
+			continue
+		}
+		r.ledger.with(typ, func(e *typeEntry) { e.Expected = &count })
+		if count == received {
+			r.ledger.with(typ, func(e *typeEntry) { e.Evidence = Counted })
+			return nil
+		}
+		r.ledger.gap(Gap{Type: typ, Reason: Truncated, Count: count - received, Detail: "the server counts " + itoa(count) + ", " + itoa(received) + " came in parts"})
+		return nil
+	}
+	r.ledger.gap(Gap{Type: typ, Reason: Unproven, Detail: "asked in " + counted(parts, "part") + " by " + label + ", and nothing proves that they are the whole"})
+	return nil
+}
+
+// count asks the server how many resources a question finds; ok is false where it does not say.
+func (r *run) count(ctx context.Context, q question, f form) (n int, ok bool) {
+	fails := false
+	r.server.facts.with(func(f *facts) { fails = f.counts == countFails })
+	if fails {
+		return 0, false
+	}
+	params := url.Values{}
+	maps.Copy(params, q.fixed)
+	if f.param != "" {
+		params.Set(f.param, f.value(r.patientID))
+	}
+	params.Set("_summary", "count")
+	b := new(jsonscan.Bundle)
+	address := r.server.address(params, q.typ)
+	resp, err := r.send(ctx, "count", q.typ, forVerification, &transport.Request{URL: address, Check: checkBundle(b)})
+	defer resp.Release()
+	fail := serverError("count", q.typ, address.String(), resp, err)
+	works := fail == nil && b.HasTotal && b.Total >= 0
+	for i := range b.Entries {
+		works = works && b.Entries[i].ResourceType == "OperationOutcome"
+	}
+	refused := fail != nil && fail.refusal() != refusedBadly && fail.StatusCode != http.StatusForbidden && fail.StatusCode != http.StatusUnauthorized
+	r.server.facts.with(func(k *facts) {
+		switch {
+		case works:
+			k.counts = countWorks
+		case (fail == nil || refused) && k.counts == countUnknown:
+			k.counts = countFails
+		}
+	})
+	return b.Total, works
+}
