@@ -1,11 +1,13 @@
 # Shared by the scripts of this folder: where things are kept, and how a server is started and stopped.
 # Sourced, not run. Needs bash, Linux (/proc) and curl.
+# shellcheck shell=bash
 set -euo pipefail
 
+# shellcheck disable=SC2034 # for who sources this
 servers=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cache=${FHIRSYNC_CI_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/fhirsync-ci}
-runs=$cache/run
-mkdir -p "$runs"
+runs=${FHIRSYNC_CI_RUNS:-$cache/run} # of the servers that run: pid, settings, log
+mkdir -p "$cache" "$runs"
 
 fail() {
   echo "$*" >&2
@@ -15,6 +17,14 @@ fail() {
 # digest FILE...: a short name for exactly these contents.
 digest() { cat -- "$@" | sha256sum | cut -c1-16; }
 
+# classpath_whole FILE: whether every jar that FILE names is still where Maven put it.
+classpath_whole() {
+  [ -s "$1" ] || return 1
+  local jars jar
+  IFS=: read -ra jars <"$1" || true # no newline at its end
+  for jar in "${jars[@]}"; do [ -e "$jar" ] || return 1; done
+}
+
 # locked NAME COMMAND...: one at a time on this machine, so that servers may be started side by side.
 locked() {
   local name=$1
@@ -22,14 +32,14 @@ locked() {
   (
     flock 9
     "$@"
-  ) 9>"$runs/$name.lock"
+  ) 9>"$cache/$name.lock"
 }
 
 # pid_of NAME: the pid, but only while it is still our server and not a stranger that was given the same number.
 pid_of() {
   local pid
   pid=$(cat "$runs/$1.pid" 2>/dev/null) && [ -r "/proc/$pid/cmdline" ] || return 1
-  tr '\0' '\n' <"/proc/$pid/cmdline" 2>/dev/null | grep -qx -- "-*fhirsync-ci=$1" || return 1
+  grep -zqxE -- "(-D|--)?fhirsync-ci=$1" "/proc/$pid/cmdline" 2>/dev/null || return 1
   echo "$pid"
 }
 
@@ -44,6 +54,7 @@ serve() {
       fail "$name runs already (pid $pid) with other settings: stop it first, or give this one another name"
   else
     printf '%s\n' "$settings" >"$runs/$name.settings"
+    : >"$log"
     setsid nohup "$@" >"$log" 2>&1 </dev/null 9>&- &
     pid=$!
     echo "$pid" >"$runs/$name.pid"

@@ -10,14 +10,8 @@ name=${HAPI_NAME:-hapi}
 here=$servers/hapi
 build=$cache/hapi-$(digest "$here/pom.xml" "$here/src/main/java/ci/Server.java")
 
-# Whole only if every jar is still where Maven put it.
-built() {
-  [ -s "$build/classpath" ] && [ -s "$build/classes/ci/Server.class" ] || return 1
-  tr ':' '\n' <"$build/classpath" | (while read -r jar; do [ -e "$jar" ] || exit 1; done)
-}
-
 build() {
-  built && return
+  [ ! -s "$build/classes/ci/Server.class" ] || ! classpath_whole "$build/classpath" || return 0
   "$servers/install.sh" java
   rm -rf "$build"
   mvn -q -B -f "$here/pom.xml" -Dout="$build" compile >&2

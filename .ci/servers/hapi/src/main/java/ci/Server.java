@@ -28,6 +28,13 @@ import ca.uhn.fhir.rest.server.interceptor.SearchPreferHandlingInterceptor;
 import ca.uhn.fhir.rest.server.provider.ResourceProviderFactory;
 import ca.uhn.fhir.rest.server.util.ISearchParamRegistry;
 import jakarta.persistence.EntityManagerFactory;
+import jakarta.servlet.http.HttpServlet;
+import jakarta.servlet.http.HttpServletRequest;
+import jakarta.servlet.http.HttpServletResponse;
+import java.io.IOException;
+import java.sql.Connection;
+import java.sql.SQLException;
+import java.sql.Statement;
 import java.util.Properties;
 import javax.sql.DataSource;
 import org.apache.commons.dbcp2.BasicDataSource;
@@ -162,6 +169,30 @@ public class Server {
     return fhir;
   }
 
+  /**
+   * POST /expire-searches: every search made so far is over, and its next links answer 410. HAPI itself keeps a search
+   * that somebody follows for about eleven minutes more, whatever its settings say: too long for a test to wait.
+   */
+  static class ExpireSearches extends HttpServlet {
+    private final transient DataSource database;
+
+    ExpireSearches(DataSource database) {
+      this.database = database;
+    }
+
+    @Override
+    protected void doPost(HttpServletRequest request, HttpServletResponse response) throws IOException {
+      try (Connection c = database.getConnection();
+          Statement s = c.createStatement()) {
+        s.executeUpdate("delete from HFJ_SEARCH_RESULT");
+        s.executeUpdate("delete from HFJ_SEARCH_INCLUDE");
+        response.getWriter().println(s.executeUpdate("delete from HFJ_SEARCH"));
+      } catch (SQLException e) {
+        response.sendError(500, e.getMessage());
+      }
+    }
+  }
+
   static void serve() throws Exception {
     org.eclipse.jetty.server.Server jetty = new org.eclipse.jetty.server.Server();
     ServerConnector connector = new ServerConnector(jetty);
@@ -171,7 +202,9 @@ public class Server {
     jetty.addConnector(connector);
 
     ServletContextHandler root = new ServletContextHandler("/");
-    root.addServlet(new ServletHolder(fhir(new AnnotationConfigApplicationContext(Beans.class))), "/fhir/*");
+    AnnotationConfigApplicationContext app = new AnnotationConfigApplicationContext(Beans.class);
+    root.addServlet(new ServletHolder(fhir(app)), "/fhir/*");
+    root.addServlet(new ServletHolder(new ExpireSearches(app.getBean(DataSource.class))), "/expire-searches");
     jetty.setHandler(root);
     jetty.setStopAtShutdown(true);
     jetty.start();
