@@ -45,6 +45,7 @@ func (r *run) claims0(typ string) bool {
 type tally struct {
 	refused, denied, failed, once *ServerError
 	foreign                       int  // resources of other patients
+	there                         bool // the server has shown that it knows the type
 	empty                         bool // an answer that was empty, by a form of which it is not known whether it is understood
 }
 
@@ -52,7 +53,7 @@ type tally struct {
 func (r *run) askForms(ctx context.Context, q question, forms []form, t *tally, now bool, strategy string, yield func(*Page) bool) error {
 	claimed := r.claims(q.typ)
 forms:
-	for _, f := range forms {
+	for i, f := range forms {
 		a := r.chain(ctx, q, f, yield, strategy)
 		if r.ctx.Err() != nil {
 			return context.Cause(r.ctx)
@@ -68,15 +69,17 @@ forms:
 			}
 		case a.err == nil && a.matches > 0:
 			r.server.facts.worked(q.typ, f)
-			r.answeredBy(q, f, a)
+			r.answeredBy(ctx, q, f, a)
 			return r.askVias(ctx, q, strategy, yield)
 		case a.err == nil && r.understood(q.typ, f, a.selfHas):
-			r.answeredBy(q, f, a)
-			return r.askVias(ctx, q, strategy, yield)
+			return r.foundNothing(ctx, q, f, a, strategy, yield)
 		case a.err == nil:
 			t.empty = true
 			if !claimed && r.noCaps == nil {
-				break forms // a type that is not claimed is asked in one form.
+				if i > 0 || f.param == "patient" {
+					break forms // a type that is not claimed is asked in one form, or in two where the first is less usual.
+				}
+				continue
 			}
 			if !now {
 				// Other questions may show what the server understands: this one is looked at again at the end.
@@ -99,6 +102,31 @@ forms:
 	return r.conclude(ctx, q, claimed, t, strategy, yield)
 }
 
+// foundNothing settles a question that found nothing and was understood. For a whole type one more look by another parameter may be due.
+func (r *run) foundNothing(ctx context.Context, q question, f form, a *chainAnswer, strategy string, yield func(*Page) bool) error {
+	if other, ok := r.otherParam(q.typ, f); ok && q.whole() && a.total <= 0 {
+		b := r.chain(ctx, q, other, yield, strategy)
+		if r.ctx.Err() != nil {
+			return context.Cause(r.ctx)
+		}
+		if b.err == nil && b.foreign == 0 && b.matches > 0 {
+			r.server.facts.worked(q.typ, other)
+			f, a = other, b
+		}
+	}
+	r.answeredBy(ctx, q, f, a)
+	return r.askVias(ctx, q, strategy, yield)
+}
+
+// neverFound notes that no form of any question has brought anything: it is not known then that the server understands any.
+func (r *run) neverFound(q question) {
+	if q.whole() && !r.server.facts.anyStyle() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.unsure = append(r.unsure, q.typ)
+	}
+}
+
 func (r *run) viaForms(param string) []form {
 	bare := false
 	r.server.facts.with(func(f *facts) { bare = f.styles[false] && !f.styles[true] })
@@ -117,7 +145,9 @@ func (r *run) refusedForm(ctx context.Context, t *tally, q question, f form, e *
 	switch e.refusal() {
 	case refusedOnce:
 		t.once = e
-		return !r.claims(q.typ) && r.noCaps == nil, nil
+		// That a parameter is missing tells that the type is there.
+		t.there = t.there || anyCode(errorIssues(e.Issues), []string{"required"})
+		return !r.claims(q.typ) && r.noCaps == nil && !t.there, nil
 	case refusedType:
 		if e.StatusCode == http.StatusNotFound && r.saysNothing(ctx, e.StatusCode) && (r.claims(q.typ) || r.noCaps != nil) {
 			// This is how the server says that there is nothing (LibreHealth EHR answers 404 then).
@@ -155,7 +185,8 @@ func (r *run) conclude(ctx context.Context, q question, claimed bool, t *tally, 
 		return nil
 	case t.empty && (claimed || r.noCaps != nil || q.node != nil):
 		// Every form was tried, and none found anything: there is nothing.
-		r.answeredBy(q, form{}, &chainAnswer{answer: answer{total: -1}})
+		r.answeredBy(ctx, q, form{}, &chainAnswer{answer: answer{total: -1}})
+		r.neverFound(q)
 		return r.askVias(ctx, q, strategy, yield)
 	case t.empty:
 		r.endBadly(q, Gap{Reason: Unsupported, Detail: "not claimed, and an empty answer proves nothing"})
@@ -171,7 +202,7 @@ func (r *run) conclude(ctx context.Context, q question, claimed bool, t *tally, 
 		r.refusedDefinitely(q, claimed, t.refused)
 		return nil
 	case t.once != nil:
-		if !claimed && (r.noCaps == nil || r.sameForMadeUp(ctx, t.once.StatusCode)) {
+		if !claimed && !t.there && (r.noCaps == nil || r.sameForMadeUp(ctx, t.once.StatusCode)) {
 			r.remember(q.typ)
 			r.endBadly(q, r.gapOf(Unsupported, t.once))
 			return nil
@@ -220,30 +251,36 @@ func (r *run) refusedDefinitely(q question, claimed bool, e *ServerError) {
 }
 
 // answeredBy settles a question by an answer.
-func (r *run) answeredBy(q question, f form, a *chainAnswer) {
+func (r *run) answeredBy(ctx context.Context, q question, f form, a *chainAnswer) {
 	a.question, a.form = q, f
 	switch {
 	case q.node != nil:
-		if a.withheld {
-			r.ledger.gap(Gap{Type: q.typ, Reason: Denied, Detail: q.label + ": the server says that it holds something back"})
-		}
-		r.partSigns(q, &a.answer)
+		r.partSigns(ctx, q, &a.answer)
 		r.ledger.end(q.node, true)
 	case q.via != "":
-		r.partSigns(q, &a.answer)
+		r.partSigns(ctx, q, &a.answer)
 	default:
 		r.ledger.settle(q.typ, Ended, &a.answer)
 		r.checkpoint()
 	}
 }
 
-// partSigns looks for signs of truncation in an answer that is not for a whole type: there is no count to check it by.
-func (r *run) partSigns(q question, a *answer) {
-	switch {
-	case a.total > a.matches || a.early:
-		r.ledger.gap(Gap{Type: q.typ, Reason: Truncated, Detail: q.label + ": " + truncatedText(a, -1)})
-	case a.partial:
+// partSigns looks for signs of truncation in an answer that is not for a whole type.
+func (r *run) partSigns(ctx context.Context, q question, a *answer) {
+	if a.total > a.matches || a.early || a.totals {
+		if n, ok := r.count(ctx, q, a.form); !ok || n > a.matches {
+			if !ok {
+				n = -1
+			}
+			r.ledger.gap(Gap{Type: q.typ, Reason: Truncated, Detail: q.label + ": " + truncatedText(a, n)})
+			return
+		}
+	}
+	if a.partial {
 		r.ledger.gap(Gap{Type: q.typ, Reason: Truncated, Detail: q.label + ": the server says that the answer is partial"})
+	}
+	if a.withheld {
+		r.ledger.gap(Gap{Type: q.typ, Reason: Denied, Detail: q.label + ": the server says that it holds something back"})
 	}
 }
 
@@ -251,8 +288,8 @@ func (r *run) partSigns(q question, a *answer) {
 func (r *run) endBadly(q question, g Gap) {
 	if q.via != "" {
 		// The type itself was answered: nothing is known to be lost.
-		if g.Reason == Unsupported {
-			return
+		if g.Reason == Unsupported || !r.caps.ListsParam(q.typ, q.via) && g.Reason != Failed {
+			return // nobody said that it could be asked like this.
 		}
 		g.Detail = "asked by " + q.via + ": " + g.Detail
 		if g.Reason == Foreign || g.Reason == Refused || g.Reason == Denied {
@@ -327,8 +364,7 @@ func (r *run) resolveDoubts(ctx context.Context) error {
 	r.learnEcho(ctx)
 	return each(ctx, workers, doubts, func(ctx context.Context, d doubt) error {
 		if r.understood(d.q.typ, d.form, d.self) {
-			r.answeredBy(d.q, d.form, &chainAnswer{answer: answer{total: -1}})
-			return r.askVias(ctx, d.q, "", func(*Page) bool { return true })
+			return r.foundNothing(ctx, d.q, d.form, &chainAnswer{answer: answer{total: -1}}, "", func(*Page) bool { return true })
 		}
 		others := slices.DeleteFunc(r.forms(d.q.typ), func(f form) bool { return f == d.form })
 		return r.askForms(ctx, d.q, others, &tally{empty: true}, true, "", func(*Page) bool { return true })

@@ -19,10 +19,11 @@ import (
 const (
 	maxPages      = 20_000
 	maxEmptyPages = 100 // in a row, each with a next link
+	fewEmptyPages = 5   // the same, where Bundle.total says that nothing more is to come
 	maxStalePages = 5   // in a row, with entries of which none is new to the chain
 	maxRestarts   = 2   // of a chain whose page links expired
 	maxForeign    = 500 // resources of other patients after which a question is given up
-	endlessFrom   = 2000
+	endlessFrom   = 400 // matches from which it is looked whether there can be so many
 )
 
 // chainAnswer is what following the pages of one question came to.
@@ -261,8 +262,11 @@ func (c *chain) next(page *fetched) (next *url.URL, mapped bool, done func()) {
 		return nil, false, sign("a page came again")
 	}
 	if len(b.Entries) == 0 {
-		if c.empty++; c.empty > maxEmptyPages {
+		switch c.empty++; {
+		case c.empty > maxEmptyPages:
 			return nil, false, sign("empty pages without end")
+		case c.empty > fewEmptyPages && b.HasTotal && b.Total <= len(c.keys):
+			return nil, false, nothing
 		}
 	} else {
 		c.empty = 0
@@ -352,7 +356,7 @@ func (c *chain) endless(ctx context.Context) bool {
 		}
 		said = count
 	}
-	return n > 2*said+endlessFrom
+	return n > 2*said+endlessFrom/2
 }
 
 // self reads the self link of a first page: it says which parameters were used.

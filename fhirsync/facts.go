@@ -22,6 +22,8 @@ type facts struct {
 	absent   map[string]bool           // types that metadata does not claim and that were refused
 	refusals map[string]map[ident]bool // claimed types that were refused definitely, by patient
 
+	doubled map[string]int // by type: empty answers that were checked by another parameter
+
 	echo           echo
 	rejectsUnknown bool
 	nothing        int // the status with which the server says nothing; 0: not known
@@ -63,7 +65,7 @@ var pageSizes = [...]int{200, 50, 0}
 func newFacts() *facts {
 	return &facts{
 		styles: map[bool]bool{}, forms: map[string]form{}, brought: map[string]bool{}, absent: map[string]bool{},
-		refusals: map[string]map[ident]bool{}, longest: map[string]int{},
+		refusals: map[string]map[ident]bool{}, doubled: map[string]int{}, longest: map[string]int{},
 	}
 }
 

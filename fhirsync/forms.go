@@ -93,10 +93,14 @@ func rank(yes bool) int {
 	return 0
 }
 
-// vias gives the parameters by which the patient can own resources of the type without being their subject, as far as the server
-// claims to know them.
+// vias gives the parameters by which the patient can own resources of the type without being their subject. Those that the server's list
+// of parameters lacks are left out, where it has given a list.
 func (r *run) vias(typ string) []string {
 	info, _ := compartment.Lookup(typ)
+	t, listed := r.caps.Type(typ)
+	if r.noCaps != nil || !listed || len(t.SearchParams) == 0 {
+		return info.Via
+	}
 	return slices.DeleteFunc(slices.Clone(info.Via), func(p string) bool { return !r.caps.ListsParam(typ, p) })
 }
 
@@ -114,6 +118,29 @@ func (r *run) claims(typ string) bool {
 	answered := false
 	r.server.facts.with(func(f *facts) { _, answered = f.forms[typ] })
 	return answered
+}
+
+// otherParam gives another parameter of the same meaning by which an empty answer is checked; false where there is none, or where enough
+// was checked. Servers were seen to find DocumentReferences by subject and not by patient (Spark), with nothing to show for it. As long as
+// the form has never brought anything of the type, the doubt is paid for by the first patients of a server, and by some later ones.
+func (r *run) otherParam(typ string, f form) (form, bool) {
+	const firstPatients, oneIn = 3, 8
+	for _, other := range r.forms(typ) {
+		if other.param == f.param || r.noCaps == nil && !r.caps.ListsParam(typ, other.param) {
+			continue
+		}
+		ask := false
+		id := identOf(typ, r.patientID)
+		r.server.facts.with(func(k *facts) {
+			if k.brought[typ+" "+f.name()] {
+				return
+			}
+			k.doubled[typ]++
+			ask = k.doubled[typ] <= firstPatients || id[0]%oneIn == 0
+		})
+		return other, ask
+	}
+	return form{}, false
 }
 
 // understood tells whether an empty answer to the question in this form can be believed: whether it is known that the server understands

@@ -182,6 +182,12 @@ func (r *run) followOne(ctx context.Context, t *target) error {
 		g.Reason = Denied
 	case http.StatusForbidden:
 		g.Reason = Denied
+	case http.StatusMethodNotAllowed, http.StatusNotImplemented:
+		// Nothing of this type can be read here.
+		g.Reason = Unsupported
+		if c, _ := r.caps.Type(t.typ); r.noCaps != nil || slices.Contains(c.Interactions, "read") {
+			g.Reason = Refused
+		}
 	}
 	g.Detail += named
 	g.Count = 1
@@ -193,7 +199,7 @@ func (r *run) followOne(ctx context.Context, t *target) error {
 func (r *run) readAgain(ctx context.Context) error {
 	r.mu.Lock()
 	todo := r.rereads
-	r.rereads = map[string]string{}
+	r.rereads = map[string]reread{}
 	r.mu.Unlock()
 	n := r.ledger.begin(&node{label: "resources to be read by themselves"})
 	err := each(ctx, workers, slices.Sorted(maps.Keys(todo)), func(ctx context.Context, ref string) error {
@@ -204,12 +210,15 @@ func (r *run) readAgain(ctx context.Context) error {
 		if r.has(p.Type, p.ID) {
 			return nil
 		}
-		_, fail := r.read(ctx, p.Type, p.ID, forData, asMatch)
+		x := todo[ref]
+		_, fail := r.readFrom(ctx, p.Type, p.ID, forData, source{
+			op: "read", typ: p.Type, strategy: x.from.strategy, read: true, companion: x.from.companion, unattributed: x.trusted(),
+		})
 		if r.ctx.Err() != nil {
 			return context.Cause(r.ctx)
 		}
 		if fail == nil {
-			r.ledger.note(p.Type, todo[ref]+", and was read by itself")
+			r.ledger.note(p.Type, x.why+", and was read by itself")
 			return nil
 		}
 		g := r.gapOf(Failed, fail)
@@ -220,7 +229,7 @@ func (r *run) readAgain(ctx context.Context) error {
 			g.Reason = Denied
 		}
 		g.Ref = ref
-		g.Detail = todo[ref] + ", and reading it by itself: " + fail.reason()
+		g.Detail = x.why + ", and reading it by itself: " + fail.reason()
 		r.ledger.gap(g)
 		return nil
 	})

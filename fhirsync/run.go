@@ -46,7 +46,8 @@ type run struct {
 	mu      sync.Mutex
 	seen    map[ident]struct{}
 	front   frontier
-	rereads map[string]string // resources to be read one by one, by ref: why
+	rereads map[string]reread // resources to be read by themselves, by ref
+	unsure  []string          // types whose empty answer nothing confirms, because nothing ever came
 	doubts  []doubt           // empty answers that are not believed yet
 	late    map[string]bool   // Provenance and AuditEvent whose owner shows later, by ref
 	failed  error             // of the store
@@ -115,7 +116,7 @@ func (c *Client) Sync(ctx context.Context, srv Server, patientID string, store S
 	}
 	r := &run{
 		client: c, server: s, id: rand.Text(), patientID: patientID, strategy: c.cfg.Strategy,
-		people: newPeople(s.base, patientID), seen: map[ident]struct{}{}, rereads: map[string]string{}, late: map[string]bool{}, front: newFrontier(),
+		people: newPeople(s.base, patientID), seen: map[ident]struct{}{}, rereads: map[string]reread{}, late: map[string]bool{}, front: newFrontier(),
 		caps: &quirks.Capabilities{},
 	}
 	if opts != nil {
@@ -240,12 +241,25 @@ func (r *run) complete(ctx context.Context) error {
 		r.mu.Unlock()
 		if done {
 			r.front.report(r.ledger)
+			r.reportUnsure()
 			return nil
 		}
 	}
 	r.front.report(r.ledger)
 	r.ledger.gap(Gap{Reason: Limited, Detail: "there was always something more to ask for"})
 	return nil
+}
+
+// reportUnsure enters that the questions may not have been understood: all of them found nothing, on a server that never gave anything.
+func (r *run) reportUnsure() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.unsure) > 0 && !r.server.facts.anyStyle() {
+		r.ledger.gap(Gap{
+			Reason: Unproven, Count: len(r.unsure),
+			Detail: "every question found nothing, and nothing has come from this server yet that shows that it understands them",
+		})
+	}
 }
 
 // introduce reads metadata and the Patient: it tells whether this is a FHIR server that knows the patient.

@@ -74,9 +74,6 @@ func (r *run) takeIn(ctx context.Context, b *jsonscan.Bundle, body []byte, src s
 			continue
 		case r.has(e.ResourceType, id):
 			continue
-		case e.Subsetted:
-			r.readLater(e.ResourceType, id, "only parts of it came (SUBSETTED)", src)
-			continue
 		}
 		c := candidate{entry: e, id: id, from: len(found)}
 		broken := false
@@ -120,6 +117,10 @@ func (r *run) takeIn(ctx context.Context, b *jsonscan.Bundle, body []byte, src s
 	accepted := candidates[:0]
 	for _, c := range candidates {
 		out.owner = c.owner
+		if c.entry.Subsetted && (c.owner == ours || c.owner == unattributed || c.owner == undecided) {
+			r.readLater(c.entry.ResourceType, c.id, "only parts of it came (SUBSETTED)", src)
+			continue
+		}
 		switch c.owner {
 		case ours:
 			accepted = append(accepted, c)
@@ -227,7 +228,19 @@ func (r *run) readLater(typ, id, why string, src source) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.rereads[typ+"/"+id] = why
+	r.rereads[typ+"/"+id] = reread{why: why, from: src}
+}
+
+// reread is a resource that is to be read by itself, because it came broken or in parts.
+type reread struct {
+	why  string
+	from source
+}
+
+// trusted tells whether the question it came by has turned out to be answered with the patient's resources alone.
+func (x reread) trusted() bool {
+	c := x.from.chain
+	return x.from.unattributed && (c == nil || c.out.foreign == 0 && !c.out.ignored)
 }
 
 // holdsAny tells whether the target of any of the references has come.
@@ -332,6 +345,12 @@ func (r *run) read(ctx context.Context, typ, id string, why purpose, how arrival
 }
 
 func (r *run) readFull(ctx context.Context, typ, id string, why purpose, how arrival) (taken, *ServerError) {
+	return r.readFrom(ctx, typ, id, why, source{
+		op: "read", typ: typ, strategy: r.strategy.Name(), read: true, late: how == asLate, companion: how == asCompanion, unattributed: true,
+	})
+}
+
+func (r *run) readFrom(ctx context.Context, typ, id string, why purpose, src source) (taken, *ServerError) {
 	address := r.server.address(nil, typ, id)
 	var head jsonscan.Header
 	start := time.Now()
@@ -353,9 +372,7 @@ func (r *run) readFull(ctx context.Context, typ, id string, why purpose, how arr
 	}
 	body := resp.Body()
 	b := &jsonscan.Bundle{Entries: []jsonscan.Entry{{Header: head, End: len(body), Resource: trimBOM(body), Mode: "match"}}}
-	got, err := r.takeIn(ctx, b, body, source{
-		op: "read", typ: typ, strategy: r.strategy.Name(), read: true, late: how == asLate, companion: how == asCompanion, unattributed: true,
-	})
+	got, err := r.takeIn(ctx, b, body, src)
 	if err != nil {
 		fail.Err = err
 		return taken{}, fail

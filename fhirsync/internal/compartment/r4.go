@@ -58,7 +58,7 @@ var r4 = map[string]Type{
 	"NutritionOrder":              {Params: []string{"patient"}, Primary: []string{"patient"}},
 	"Observation":                 {Params: []string{"patient", "subject"}, Via: []string{"performer"}, Primary: []string{"subject"}},
 	"Person":                      {Params: []string{"patient"}, AnyMention: true},
-	"Procedure":                   {Params: []string{"patient", "subject"}, Primary: []string{"subject"}},
+	"Procedure":                   {Params: []string{"patient", "subject"}, Via: []string{"performer"}, Primary: []string{"subject"}},
 	"Provenance":                  {Params: []string{"patient"}, Primary: []string{"target"}},
 	"QuestionnaireResponse":       {Params: []string{"patient", "subject"}, Via: []string{"author"}, Primary: []string{"subject"}},
 	"RelatedPerson":               {Params: []string{"patient"}, Primary: []string{"patient"}},
