@@ -1,7 +1,6 @@
 package jsonscan
 
 import (
-	"math"
 	"strconv"
 	"strings"
 )
@@ -123,11 +122,11 @@ func (p *pageReader) page() error {
 		case "resourceType":
 			err = s.identity(&p.h, &p.h.typ)
 		case "id":
-			err = s.last(&p.h.id) // a page's own id means nothing
+			err = s.last(nil, 2, &p.h.id) // a page's own id means nothing
 		case "meta":
 			err = s.meta(&p.h)
 		case "type":
-			err = s.last(&p.typ)
+			err = s.last(nil, 2, &p.typ)
 		case "total":
 			err = p.total()
 		case "link":
@@ -195,22 +194,37 @@ func (p *pageReader) total() error {
 // 1e2 as well, which is how some languages print it.
 func natural(text []byte, number bool) (int, bool) {
 	const longest = 24 // digits; what is longer is no count of anything
-	if len(text) == 0 || len(text) > longest {
+	if len(text) > longest {
 		return 0, false
 	}
-	literal := string(text)
-	if strings.Trim(literal, "0123456789") == "" {
-		n, err := strconv.Atoi(literal)
-		return n, err == nil
+	digits := string(text)
+	if number && !isDigits(text) {
+		// By its digits and not as a float, which would round what is no
+		// natural number to one.
+		mantissa, exponent := digits, 0
+		if e := strings.IndexAny(digits, "eE"); e >= 0 {
+			var err error
+			if exponent, err = strconv.Atoi(digits[e+1:]); err != nil || exponent < -longest || exponent > longest {
+				return 0, false
+			}
+			mantissa = digits[:e]
+		}
+		whole, fraction, _ := strings.Cut(mantissa, ".")
+		digits = strings.Repeat("0", longest) + whole + fraction + strings.Repeat("0", longest)
+		point := longest + len(whole) + exponent
+		if whole == "" || strings.Trim(digits[point:], "0") != "" {
+			return 0, false
+		}
+		digits = digits[:point]
 	}
-	if !number || strings.Trim(literal, "0123456789.eE+-") != "" {
+	if !isDigits([]byte(digits)) {
 		return 0, false
 	}
-	f, err := strconv.ParseFloat(literal, 64)
-	if err != nil || f < 0 || f > math.MaxInt32 || f != math.Trunc(f) {
-		return 0, false
+	n, err := strconv.Atoi(digits)
+	if err != nil {
+		return 0, false // Atoi gives the largest int beside its error
 	}
-	return int(f), true
+	return n, true
 }
 
 // link reads one link.
@@ -242,9 +256,9 @@ func (p *pageReader) link(missing bool) error {
 			}
 			switch string(s.text(name)) {
 			case "relation":
-				err = s.last(&relation)
+				err = s.last(nil, 4, &relation)
 			case "url":
-				err = s.last(&url)
+				err = s.last(nil, 4, &url)
 			default:
 				_, err = s.value(4)
 			}

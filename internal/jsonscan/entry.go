@@ -56,7 +56,7 @@ func (r *entryReader) read() error {
 		start := s.pos
 		switch string(s.text(name)) {
 		case "fullUrl":
-			err = s.last(&r.fullURL)
+			err = s.last(&r.h, 2, &r.fullURL)
 		case "resource":
 			err = r.readResource()
 		case "search":
@@ -115,20 +115,19 @@ func (r *entryReader) pick(wanted string, found *token) error {
 			}
 			return nil
 		}
-		if string(s.text(name)) != wanted {
-			if err := s.ignore(&r.h, 3); err != nil {
-				return err
-			}
-			continue
-		}
+		isWanted := string(s.text(name)) == wanted
 		t, err := s.value(3)
-		if err != nil {
+		switch {
+		case err != nil:
 			return err
-		}
-		if t.deep {
+		case t.kind == 0:
+			l.note(t.start, "value missing")
+		case t.deep:
 			r.h.fail(depthAt(t.start))
 		}
-		*found = t
+		if isWanted {
+			*found = t
+		}
 	}
 }
 

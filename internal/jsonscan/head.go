@@ -109,9 +109,13 @@ func (s *scanner) head(h *head) error {
 // text gives what a string says, valid until the next call. A broken escape
 // ends it.
 func (s *scanner) text(t token) []byte {
-	if !t.escaped {
-		return t.text(s.buf)
+	if t.escaped {
+		return s.unescape(t) // apart, so that text can be inlined
 	}
+	return t.text(s.buf)
+}
+
+func (s *scanner) unescape(t token) []byte {
 	s.scratch, _ = appendText(s.scratch[:0], t.text(s.buf))
 	return s.scratch
 }
@@ -168,9 +172,9 @@ func (s *scanner) meta(h *head) error {
 		}
 		switch string(s.text(name)) {
 		case "versionId":
-			err = s.last(&h.version)
+			err = s.last(h, 3, &h.version)
 		case "lastUpdated":
-			err = s.last(&h.updated)
+			err = s.last(h, 3, &h.updated)
 		case "tag":
 			err = s.tags(h)
 		default:
@@ -185,20 +189,27 @@ func (s *scanner) meta(h *head) error {
 // at tells whether the byte at pos is c.
 func (s *scanner) at(c byte) bool { return s.pos < len(s.buf) && s.buf[s.pos] == c }
 
-// last reads a value of which the last one counts, if it is a string.
-func (s *scanner) last(known *token) error {
-	t, err := s.value(3)
+// last reads a value of which the last one counts, if it is a string. With a
+// nil h it does not matter how deep it is nested.
+func (s *scanner) last(h *head, level int, known *token) error {
+	t, err := s.value(level)
+	if err != nil {
+		return err
+	}
+	if t.deep && h != nil {
+		h.fail(depthAt(t.start))
+	}
 	*known = token{}
 	if t.kind == '"' {
 		*known = t
 	}
-	return err
+	return nil
 }
 
 // tags looks for SUBSETTED in the value of meta.tag.
 func (s *scanner) tags(h *head) error {
 	if s.at('{') {
-		return s.coding(h)
+		return s.coding(h, 3)
 	}
 	if !s.at('[') {
 		return s.ignore(h, 3)
@@ -212,7 +223,7 @@ func (s *scanner) tags(h *head) error {
 			return err
 		case missing:
 		case s.at('{'):
-			err = s.coding(h)
+			err = s.coding(h, 4)
 		default:
 			err = s.ignore(h, 4)
 		}
@@ -222,8 +233,8 @@ func (s *scanner) tags(h *head) error {
 	}
 }
 
-// coding looks for SUBSETTED in one coding.
-func (s *scanner) coding(h *head) error {
+// coding looks for SUBSETTED in the coding that opens at pos on the given level.
+func (s *scanner) coding(h *head, level int) error {
 	s.pos++
 	var l list
 	for {
@@ -232,7 +243,7 @@ func (s *scanner) coding(h *head) error {
 			return err
 		}
 		code := string(s.text(name)) == "code"
-		t, err := s.value(5)
+		t, err := s.value(level + 1)
 		if err != nil {
 			return err
 		}

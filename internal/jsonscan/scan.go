@@ -88,8 +88,16 @@ func skipContainer(buf []byte, i, level int) (end int, deep bool, err error) {
 		i++
 		switch classes[c] {
 		case classQuote:
-			if i, _ = stringEnd(buf, i); i < 0 {
-				return 0, deep, endAt(len(buf))
+			for {
+				if i, _ = stringEnd(buf, i); i < 0 {
+					return 0, deep, endAt(len(buf))
+				}
+				// Mostly another string follows: name and value, or value and
+				// the next name.
+				if i+1 >= len(buf) || buf[i+1] != '"' || buf[i] != ':' && buf[i] != ',' {
+					break
+				}
+				i += 2
 			}
 		case classOpen:
 			if n < maxKinds {
@@ -148,7 +156,8 @@ type scanner struct {
 }
 
 // value moves over the value at pos, whatever it is. Where there is none
-// (a comma, colon, or closing bracket stands there), the kind is 0.
+// (a comma, colon, or closing bracket stands there), the kind is 0. With an
+// error there is no token.
 func (s *scanner) value(level int) (t token, err error) {
 	if s.pos >= len(s.buf) {
 		return t, endAt(len(s.buf))
@@ -158,12 +167,12 @@ func (s *scanner) value(level int) (t token, err error) {
 	case classQuote:
 		t.kind = '"'
 		if t.end, t.escaped = stringEnd(s.buf, s.pos+1); t.end < 0 {
-			return t, endAt(len(s.buf))
+			return token{}, endAt(len(s.buf))
 		}
 	case classOpen:
 		t.kind = c
 		if t.end, t.deep, err = skipContainer(s.buf, s.pos, level); err != nil {
-			return t, err
+			return token{}, err
 		}
 	case classOther:
 		t.kind = '0'
@@ -207,10 +216,11 @@ func (s *scanner) member(l *list) (name token, more bool, err error) {
 				l.note(s.pos, "comma missing")
 			}
 			l.begun, l.comma = true, false
-			if name, err = s.value(0); err != nil {
-				return name, false, err
+			name = token{start: s.pos, kind: '"'}
+			if name.end, name.escaped = stringEnd(s.buf, s.pos+1); name.end < 0 {
+				return token{}, false, endAt(len(s.buf))
 			}
-			s.pos = skipSpace(s.buf, s.pos)
+			s.pos = skipSpace(s.buf, name.end)
 			if s.pos >= len(s.buf) {
 				return name, false, endAt(len(s.buf))
 			}
