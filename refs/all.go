@@ -78,7 +78,7 @@ type Found struct {
 func All(raw []byte) iter.Seq2[Found, error] {
 	return func(yield func(Found, error) bool) {
 		f := finder{raw: raw, yield: yield}
-		if err := f.walker.Walk(raw, f.want, f.visit); err != nil && err != errStop {
+		if err := f.walker.Walk(raw, f.want, f.visit); err != nil && !errors.Is(err, errStop) {
 			yield(Found{}, err)
 		}
 	}

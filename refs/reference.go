@@ -139,7 +139,7 @@ func authority(path string) (base string, absolute, ok bool) {
 	if slash := strings.IndexByte(path[start:], '/'); slash >= 0 {
 		end = start + slash
 	}
-	if host := path[start:end]; host == "" || strings.ContainsAny(host, "@\\ ") {
+	if host := path[start:end]; host == "" || host[0] == ':' || strings.ContainsAny(host, "@\\ ") {
 		return "", true, false
 	}
 	return path[:end], true, true

@@ -1,0 +1,266 @@
+package refs_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"testing"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/fhirsync/fhirsync-go/refs"
+)
+
+func FuzzParse(f *testing.F) {
+	for _, s := range []string{
+		"", "Patient/1", "/Patient/1/", "Patient/1/_history/2#f?q", "https://h.example:80/fhir//Patient/1/_history/2?a=b#c", "HTTP://h/P/1",
+		"#p", "#", "urn:uuid:a#b", "urn:oid:1", "Patient?a=b#c", "Patient/../x", "Patient/%2e%2E", "javascript:x/P/1", "https://u@h/P/1",
+		"Patient/$x", "P/_history/1", "P/1/_history", "P/\u0085", "//P/1", "https:///P/1", "P//1", "P/1//_history/2", "http://:1/P/1",
+	} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		r := refs.Parse(s)
+		if why := breach(s, r); why != "" {
+			t.Errorf("Parse(%q) = %+v: %s", s, r, why)
+		}
+	})
+}
+
+// breach tells what Parse promises and r, which came of s, does not keep.
+func breach(s string, r refs.Reference) string {
+	beforeFragment, fragment, _ := strings.Cut(s, "#")
+	beforeQuery, query, _ := strings.Cut(beforeFragment, "?")
+	control := strings.ContainsFunc(s, func(c rune) bool { return c < ' ' || 0x7f <= c && c <= 0x9f })
+	if control && r.Kind != refs.Invalid {
+		return "control characters"
+	}
+	if r.Kind != refs.Invalid && r.Fragment != fragment {
+		return "another fragment"
+	}
+	switch r.Kind {
+	case refs.Invalid:
+		if r != (refs.Reference{}) {
+			return "fields of an invalid reference"
+		}
+		if s != "" && !control && !strings.Contains(s, ".") && !strings.Contains(strings.ToLower(s), "%2e") {
+			return "no reason to be invalid"
+		}
+	case refs.Relative, refs.Absolute:
+		return breachOfIdentity(beforeQuery, query, r)
+	case refs.Contained:
+		if s != "#"+r.Fragment || r != (refs.Reference{Kind: refs.Contained, Fragment: r.Fragment}) {
+			return "other parts than the fragment"
+		}
+	case refs.URN:
+		if r.ID != beforeFragment || !strings.HasPrefix(strings.ToLower(r.ID), "urn:") || r.Type+r.Version+r.Query+r.Base != "" {
+			return "not the whole URN"
+		}
+	case refs.Conditional:
+		if r.Query == "" || r.Query != query || strings.Trim(beforeQuery, "/") != r.Type || !isType(r.Type) || r.ID+r.Version+r.Base != "" {
+			return "not a type and a query"
+		}
+	case refs.Other:
+		if r.Type+r.ID+r.Version+r.Base != "" {
+			return "parts of something else"
+		}
+	default:
+		return "unknown kind"
+	}
+	return ""
+}
+
+// breachOfIdentity is breach for the kinds that name a resource.
+func breachOfIdentity(path, query string, r refs.Reference) string {
+	if !isType(r.Type) || r.ID == "" || r.Query != query || strings.HasSuffix(r.Base, "/") || (r.Base != "") != (r.Kind == refs.Absolute) {
+		return "a part is missing or wrong"
+	}
+	for _, part := range []string{r.ID, r.Version} {
+		dots := strings.ReplaceAll(strings.ToLower(part), "%2e", ".")
+		if strings.ContainsAny(part, "/?#") || strings.ContainsFunc(part, func(c rune) bool { return c < ' ' }) || dots == "." || dots == ".." {
+			return "an id that it must not be"
+		}
+		if strings.HasPrefix(part, "$") || part == "_history" || part == "_search" {
+			return "an interaction as id"
+		}
+	}
+	again := r.Type + "/" + r.ID
+	if r.Version != "" {
+		again += "/_history/" + r.Version
+	}
+	rest := strings.TrimSuffix(path, "/")
+	if !strings.HasSuffix(rest, again) {
+		return "the text does not end with " + again
+	}
+	rest = strings.TrimSuffix(rest, again)
+	if r.Kind == refs.Relative {
+		if rest != "" && rest != "/" {
+			return "more before the type"
+		}
+	} else if strings.TrimRight(rest, "/") != r.Base {
+		return "the text does not begin with the base"
+	}
+	// Written again from its parts it is the same reference.
+	if r.Base != "" {
+		again = r.Base + "/" + again
+	}
+	same := r
+	same.Fragment, same.Query = "", ""
+	if refs.Parse(again) != same {
+		return fmt.Sprintf("put together again it is %+v", refs.Parse(again))
+	}
+	return ""
+}
+
+func isType(s string) bool {
+	return s != "" && unicode.IsUpper(rune(s[0])) && !strings.ContainsFunc(s, func(c rune) bool { return c > 'z' || !unicode.IsLetter(c) })
+}
+
+func FuzzAll(f *testing.F) {
+	for _, s := range []string{
+		`{"resourceType":"A","a":{"reference":"A/1"},"contained":[{"b":[{"reference":"#c"}]}]}`,
+		`{"extension":[{"valueReference":{"refer\u0065nce":"A\/1\ud83d"}}],"reference":["x",["y"],{"z":"w"}]}`,
+		`{"resourceType":"DetectedIssue","reference":"http://x","m":{"reference":{"reference":"M/1"}}}`,
+		`[[{"reference":"x"}],"reference"]`, `"reference"`, ` 1e9 `, `{"a":{"reference":"A/1"},"b":01}`, `{"a":{"reference":"A/1"}`,
+		`{"reference":"a","reference":"b"}`, "{\"reference\":\"\xff\"}", "\uFEFF{}", strings.Repeat("[", 501) + strings.Repeat("]", 501),
+	} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		before := bytes.Clone(raw)
+		found, err := collect(raw)
+		if !bytes.Equal(raw, before) {
+			t.Fatal("the text was written to")
+		}
+		for i, f := range found {
+			var text string
+			if json.Unmarshal(raw[f.Start:f.End], &text) != nil || text != f.Text || f.Ref != refs.Parse(text) {
+				t.Errorf("%+v does not say what stands there: %q", f, text)
+			}
+			if i > 0 && f.Start < found[i-1].End {
+				t.Errorf("%+v is not in order", f)
+			}
+		}
+		tooDeep := depth(raw) > 500
+		if valid := json.Valid(raw) && utf8.Valid(raw) && !tooDeep; valid != (err == nil) {
+			t.Fatalf("valid %t, error %v", valid, err)
+		}
+		if !tooDeep && utf8.Valid(raw) && errors.Is(err, io.ErrUnexpectedEOF) != cutOff(raw) {
+			t.Errorf("cut off: %t, error %v", cutOff(raw), err)
+		}
+		if err != nil || hasDuplicates(t, raw) {
+			return
+		}
+		var value any
+		if err := json.Unmarshal(raw, &value); err != nil {
+			t.Fatal(err)
+		}
+		var want, got []string
+		walk(value, nil, &want)
+		for _, f := range found {
+			got = append(got, fmt.Sprintf("%q %t %t", f.Text, f.Contained, f.Extension))
+		}
+		slices.Sort(want)
+		slices.Sort(got)
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("references (-encoding/json +All):\n%s", diff)
+		}
+	})
+}
+
+// walk collects the strings that stand under the name reference.
+func walk(value any, path []string, found *[]string) {
+	switch value := value.(type) {
+	case map[string]any:
+		for key, v := range value {
+			walk(v, append(slices.Clone(path), key), found)
+		}
+	case []any:
+		for _, v := range value {
+			walk(v, path, found)
+		}
+	case string:
+		if len(path) > 0 && path[len(path)-1] == "reference" {
+			extension := slices.Contains(path, "extension") || slices.Contains(path, "modifierExtension")
+			*found = append(*found, fmt.Sprintf("%q %t %t", value, path[0] == "contained", extension))
+		}
+	}
+}
+
+// cutOff tells whether raw is the beginning of something valid. At the end encoding/json looks what a space would do,
+// and where that breaks an escape, a number or a literal it complains of a space that is not there.
+func cutOff(raw []byte) bool {
+	var syntax *json.SyntaxError
+	if !errors.As(json.Unmarshal(raw, new(json.RawMessage)), &syntax) {
+		return false
+	}
+	return syntax.Error() == "unexpected end of JSON input" ||
+		strings.HasPrefix(syntax.Error(), "invalid character ' '") && syntax.Offset == int64(len(raw)) && !bytes.HasSuffix(raw, []byte(" "))
+}
+
+// depth is how deep the brackets outside of strings go, for valid and cut off texts.
+func depth(raw []byte) int {
+	deepest, now, inString := 0, 0, false
+	for i := 0; i < len(raw); i++ {
+		switch c := raw[i]; {
+		case inString && c == '\\':
+			i++
+		case c == '"':
+			inString = !inString
+		case inString:
+		case c == '{' || c == '[':
+			now++
+			deepest = max(deepest, now)
+		case c == '}' || c == ']':
+			now--
+		}
+	}
+	return deepest
+}
+
+// hasDuplicates tells whether an object in raw, which is valid, has a name twice.
+func hasDuplicates(t *testing.T, raw []byte) bool {
+	t.Helper()
+	d := json.NewDecoder(bytes.NewReader(raw))
+	type level struct {
+		names map[string]bool // nil in an array
+		value bool            // a value comes next, not a name
+	}
+	var open []level
+	for {
+		token, err := d.Token()
+		if errors.Is(err, io.EOF) {
+			return false
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if delim, ok := token.(json.Delim); ok && (delim == '}' || delim == ']') {
+			open = open[:len(open)-1]
+			continue
+		}
+		if n := len(open); n > 0 && open[n-1].names != nil {
+			top := &open[n-1]
+			if name, ok := token.(string); ok && !top.value {
+				if top.names[name] {
+					return true
+				}
+				top.names[name], top.value = true, true
+				continue
+			}
+			top.value = false
+		}
+		switch token {
+		case json.Delim('{'):
+			open = append(open, level{names: map[string]bool{}})
+		case json.Delim('['):
+			open = append(open, level{})
+		}
+	}
+}
