@@ -12,8 +12,9 @@ type Type struct {
 	// Params are the search parameters that ask for the patient's resources, the best first. Each alone asks for the whole.
 	Params []string
 	// Via are parameters by which a resource can be the patient's although the primary element is absent (a Communication with only
-	// a sender, a Coverage the patient is subscriber of). Types whose primary element is required (1..1) have none: whoever is only
-	// their performer does not own them.
+	// a sender, a Coverage the patient is subscriber of). Types whose primary element is required (1..1) have none as a rule: whoever
+	// is only their performer does not own them. Coverage has several owners, and a Procedure without the subject it must have is
+	// still its performer's.
 	Via []string
 	// Primary are the elements, as paths without indexes, that say whose resource this is.
 	Primary []string

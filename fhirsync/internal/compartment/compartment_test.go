@@ -114,7 +114,6 @@ var notAsked = map[string]map[string]string{
 	"DeviceRequest":            {"performer": "subject"},
 	"ExplanationOfBenefit":     {"payee": "patient"},
 	"MedicationAdministration": {"performer": "subject"},
-	"Procedure":                {"performer": "subject"},
 	"ServiceRequest":           {"performer": "subject"},
 }
 
