@@ -261,7 +261,6 @@ func (r *run) answeredBy(ctx context.Context, q question, f form, a *chainAnswer
 		r.partSigns(ctx, q, &a.answer)
 	default:
 		r.ledger.settle(q.typ, Ended, &a.answer)
-		r.checkpoint()
 	}
 }
 
@@ -343,6 +342,10 @@ func (r *run) askVias(ctx context.Context, q question, strategy string, yield fu
 			return err
 		}
 	}
+	r.mu.Lock()
+	r.answeredAll[q.typ] = true
+	r.mu.Unlock()
+	r.checkpoint()
 	return nil
 }
 

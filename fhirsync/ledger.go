@@ -44,7 +44,7 @@ type typeEntry struct {
 	parts   int // parts asked
 	// closure counts resources of the patient that references brought although the search, which was answered, had not.
 	closure, closureSeen int
-	checked              bool // against the server's count
+	checked, verified    bool // against the server's count: begun, and done
 }
 
 // answer is what a chain of pages for all resources of a type came to.

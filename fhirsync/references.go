@@ -15,10 +15,11 @@ const maxWanted = 200_000
 
 // frontier is what references name and what has not come. It is guarded by run.mu.
 type frontier struct {
-	want    map[string]*target // by "Type/id"
-	tried   map[ident]struct{}
-	skipped map[string]int // references that are not followed, by why
-	over    int            // targets beyond maxWanted
+	want       map[string]*target // by "Type/id"
+	unresolved map[string]*target // tried, and it has not come (so far)
+	tried      map[ident]struct{}
+	skipped    map[string]int // references that are not followed, by why
+	over       int            // targets beyond maxWanted
 }
 
 // target is a resource that references name.
@@ -29,7 +30,7 @@ type target struct {
 }
 
 func newFrontier() frontier {
-	return frontier{want: map[string]*target{}, tried: map[ident]struct{}{}, skipped: map[string]int{}}
+	return frontier{want: map[string]*target{}, unresolved: map[string]*target{}, tried: map[ident]struct{}{}, skipped: map[string]int{}}
 }
 
 func (f *frontier) len() int { return len(f.want) }
@@ -105,6 +106,7 @@ func (f *frontier) take(r *run) []*target {
 		key := identOf(t.typ, t.id)
 		if _, have := r.seen[key]; !have {
 			f.tried[key] = struct{}{}
+			f.unresolved[name] = t
 			out = append(out, t)
 		}
 	}
@@ -140,6 +142,7 @@ func (r *run) followReferences(ctx context.Context) error {
 				return err
 			}
 			r.ledger.end(nodes[t], true)
+			r.checkpoint()
 			return nil
 		})
 		if err != nil {
@@ -155,6 +158,9 @@ func (r *run) followOne(ctx context.Context, t *target) error {
 		return context.Cause(r.ctx)
 	}
 	if fail == nil {
+		r.mu.Lock()
+		delete(r.front.unresolved, t.typ+"/"+t.id)
+		r.mu.Unlock()
 		if got.named && got.owner == ours && len(got.resources) > 0 {
 			if _, in := compartment.Lookup(t.typ); in {
 				r.ledger.with(t.typ, func(e *typeEntry) {

@@ -44,23 +44,30 @@ type run struct {
 	writer *writer
 
 	mu      sync.Mutex
-	seen    map[ident]struct{}
+	seen    map[ident]uint16 // what has come, to the index of its type in names
+	names   []string
+	nameIDs map[string]uint16
 	front   frontier
 	rereads map[string]reread // resources to be read by themselves, by ref
 	unsure  []string          // types whose empty answer nothing confirms, because nothing ever came
 	doubts  []doubt           // empty answers that are not believed yet
 	late    map[string]bool   // Provenance and AuditEvent whose owner shows later, by ref
 	failed  error             // of the store
-	settled map[string]bool   // types that the run being resumed had settled
 
 	asked    atomic.Bool // a whole question has been asked: the first one is never put off
 	answered atomic.Bool // anything at all came from the server
 	purpose  [4]atomic.Int64
 	resent   atomic.Int64
 
-	events      sync.Mutex
-	report      *Report
-	state       *resume // nil: cannot be resumed
+	events sync.Mutex
+	report *Report
+
+	// What is saved so that an unfinished sync can be gone on from: see state.go.
+	saving      bool            // guarded by mu
+	savedAt     time.Time       // guarded by mu
+	answeredAll map[string]bool // types answered to their end, those parts included by which the patient is no subject; guarded by mu
+	key, rev    string          // of the state; used where the store may be called
+	settled     map[string]bool // types that the sync being resumed had settled; written before others are at work
 	resumedFrom time.Time
 }
 
@@ -116,7 +123,7 @@ func (c *Client) Sync(ctx context.Context, srv Server, patientID string, store S
 	}
 	r := &run{
 		client: c, server: s, id: rand.Text(), patientID: patientID, strategy: c.cfg.Strategy,
-		people: newPeople(s.base, patientID), seen: map[ident]struct{}{}, rereads: map[string]reread{}, late: map[string]bool{}, front: newFrontier(),
+		people: newPeople(s.base, patientID), seen: map[ident]uint16{}, names: []string{""}, nameIDs: map[string]uint16{}, answeredAll: map[string]bool{}, rereads: map[string]reread{}, late: map[string]bool{}, front: newFrontier(),
 		caps: &quirks.Capabilities{},
 	}
 	if opts != nil {
@@ -350,6 +357,27 @@ func (r *run) searchPatient() (found, searched bool) {
 	}
 	return false, a.err == nil || a.err.StatusCode == http.StatusNotFound
 }
+
+// mark notes that a resource has come. The caller holds mu, or nobody else is at work yet.
+func (r *run) mark(typ string, key ident) {
+	id, ok := r.nameIDs[typ]
+	if !ok {
+		if len(r.names) > maxTypeNames {
+			id = 0 // a server that invents types: they are told apart no longer.
+		} else {
+			id = uint16(len(r.names)) //nolint:gosec // bounded by maxTypeNames.
+			r.names = append(r.names, typ)
+			r.nameIDs[typ] = id
+		}
+	}
+	r.seen[key] = id | onItsWay
+}
+
+// onItsWay marks what has come and is not with the writer yet: a saved state must not speak for it.
+const onItsWay = 1 << 15
+
+// maxTypeNames bounds the types that are told apart.
+const maxTypeNames = 1000
 
 // has tells whether a resource has come.
 func (r *run) has(typ, id string) bool {

@@ -1,11 +1,278 @@
 package fhirsync
 
-import "context"
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"maps"
+	"slices"
+	"time"
+)
 
-// resume is the state of an unfinished sync.
-type resume struct{}
+// Bounds of a saved state.
+const (
+	stateVersion = 1
+	stateBytes   = 1 << 20         // a larger one is not saved
+	stateAge     = 24 * time.Hour  // an older one is not gone on from
+	stateEvery   = 2 * time.Second // how often one is saved
+	stateSlack   = 64 * 1024       // left for what is not keys
+	keyBytes     = len(ident{}) * 4 / 3
+)
 
-func (r *run) resume(context.Context) error        { return nil }
-func (r *run) saveLast(context.Context, bool) bool { return false }
-func (r *run) checkpoint()                         {}
-func (r *run) wasSettled(string) bool              { return false }
+// savedState is what an unfinished sync needs to go on: which types were answered to the end and what of them is in the store, and which
+// references are still to be followed. All it speaks for has been put before it is saved.
+type savedState struct {
+	Version int       `json:"version"`
+	Run     string    `json:"run"`
+	Started time.Time `json:"started"`
+	// Types are those that were answered, and those that came by reference.
+	Types   map[string]savedType `json:"types"`
+	Want    []savedTarget        `json:"want,omitempty"`
+	Again   []string             `json:"again,omitempty"`
+	Late    []string             `json:"late,omitempty"`
+	Skipped map[string]int       `json:"skipped,omitempty"`
+	Gaps    []Gap                `json:"gaps,omitempty"`
+}
+
+type savedType struct {
+	Report  TypeReport   `json:"report"`
+	Keys    []byte       `json:"keys,omitempty"`
+	Answer  *savedAnswer `json:"answer,omitempty"` // nil: the type was not asked for
+	Closure int          `json:"closure,omitempty"`
+	Checked bool         `json:"checked,omitempty"` // against the server's count
+}
+
+type savedAnswer struct {
+	Param    string `json:"param,omitempty"`
+	Typed    bool   `json:"typed,omitempty"`
+	Matches  int    `json:"matches"`
+	Total    int    `json:"total"`
+	HadTotal bool   `json:"hadTotal,omitempty"`
+	Totals   bool   `json:"totals,omitempty"`
+	Pages    int    `json:"pages"`
+	Asked    int    `json:"asked"`
+	Early    bool   `json:"early,omitempty"`
+	Partial  bool   `json:"partial,omitempty"`
+	Withheld bool   `json:"withheld,omitempty"`
+	Why      string `json:"why,omitempty"`
+}
+
+type savedTarget struct {
+	Type  string `json:"type"`
+	ID    string `json:"id"`
+	Path  string `json:"path"`
+	Count int    `json:"count"`
+}
+
+// stateKey names the state of a sync: the same server, patient, options and strategy give the same key. It holds no id.
+func (r *run) stateKey() string {
+	h := sha256.New()
+	for _, part := range append([]string{r.server.name, r.server.base.String(), r.patientID, r.strategy.Name()}, r.report.Filter...) {
+		_, _ = h.Write(append([]byte(part), 0)) // a hash does not fail.
+	}
+	return "fhirsync-sync-" + hex.EncodeToString(h.Sum(nil)[:16])
+}
+
+// resume looks for an unfinished sync to go on from. A state that cannot be used is no error: everything is asked again.
+func (r *run) resume(ctx context.Context) error {
+	states := r.writer.powers.State
+	if states == nil {
+		return nil
+	}
+	r.key = r.stateKey()
+	var raw []byte
+	err := r.writer.do(ctx, func(ctx context.Context) error {
+		return r.writer.try(ctx, func() (err error) {
+			raw, r.rev, err = states.LoadState(ctx, r.key)
+			return err
+		})
+	})
+	if err != nil {
+		if failed := new(StoreError); errors.As(err, &failed) {
+			return err
+		}
+		return &StoreError{err}
+	}
+	r.saving = true
+	var s savedState
+	if raw == nil || r.opts.Full || json.Unmarshal(raw, &s) != nil || s.Version != stateVersion || time.Since(s.Started) > stateAge || s.Run == "" {
+		return nil
+	}
+	r.restore(&s)
+	return nil
+}
+
+// restore takes a state over. No other goroutine is at work yet.
+func (r *run) restore(s *savedState) {
+	r.id, r.report.Run, r.resumedFrom = s.Run, s.Run, s.Started
+	r.settled = map[string]bool{}
+	for name, t := range s.Types {
+		e := r.ledger.typ(name)
+		e.TypeReport = t.Report
+		e.Stored = e.Received
+		e.closure, e.closureSeen, e.checked, e.verified = t.Closure, t.Closure, t.Checked, t.Checked
+		for keys := t.Keys; len(keys) >= len(ident{}); keys = keys[len(ident{}):] {
+			key := ident(keys[:len(ident{})])
+			r.mark(name, key)
+			r.seen[key] &^= onItsWay
+		}
+		if a := t.Answer; a != nil {
+			if a.HadTotal && a.Total == a.Matches && a.Pages > 1 && !a.Totals {
+				r.server.facts.with(func(f *facts) { f.totals = true })
+			}
+			e.ended, e.settled = true, true
+			r.settled[name] = true
+			e.whole = &answer{
+				question: question{typ: name}, form: form{a.Param, a.Typed}, matches: a.Matches, total: a.Total, hadTotal: a.HadTotal, totals: a.Totals,
+				pages: a.Pages, asked: a.Asked, early: a.Early, partial: a.Partial, withheld: a.Withheld, why: a.Why,
+			}
+		}
+	}
+	for _, t := range s.Want {
+		r.front.want[t.Type+"/"+t.ID] = &target{typ: t.Type, id: t.ID, path: t.Path, count: t.Count}
+	}
+	for _, ref := range s.Again {
+		r.rereads[ref] = reread{why: "came broken or in parts", from: source{op: "search", strategy: r.strategy.Name()}}
+	}
+	for _, ref := range s.Late {
+		r.late[ref] = true
+	}
+	maps.Copy(r.front.skipped, s.Skipped)
+	for _, g := range s.Gaps {
+		r.ledger.gap(g)
+	}
+}
+
+// wasSettled tells whether the sync that this one goes on from had settled a type.
+func (r *run) wasSettled(typ string) bool { return r.settled[typ] }
+
+// checkpoint saves the state, if it is time.
+func (r *run) checkpoint() {
+	r.mu.Lock()
+	due := r.saving && time.Since(r.savedAt) >= stateEvery
+	if due {
+		r.savedAt = time.Now()
+	}
+	r.mu.Unlock()
+	if !due || r.ctx.Err() != nil {
+		return
+	}
+	raw := r.snapshot() // before do: all it speaks for is in the writer's queue already.
+	err := r.writer.do(r.ctx, func(ctx context.Context) error { return r.save(ctx, raw) })
+	if err != nil && r.ctx.Err() == nil {
+		r.cannotSave()
+	}
+}
+
+// save saves a snapshot; nil deletes. It runs where the store may be called.
+func (r *run) save(ctx context.Context, raw []byte) error {
+	states := r.writer.powers.State
+	if raw == nil && r.rev == "" {
+		return nil
+	}
+	return r.writer.try(ctx, func() error {
+		rev, err := states.SaveState(ctx, r.key, raw, r.rev)
+		if err == nil {
+			r.rev = rev
+		}
+		return err
+	})
+}
+
+// cannotSave goes on without saving: the data are what counts.
+func (r *run) cannotSave() {
+	r.mu.Lock()
+	r.saving = false
+	r.mu.Unlock()
+	r.ledger.note("", "the state could not be saved: this sync cannot be resumed")
+}
+
+// saveLast saves the state of a sync that was interrupted, and deletes that of one that reached its end. It tells whether the sync can be
+// gone on from. The writer has ended.
+func (r *run) saveLast(ctx context.Context, interrupted bool) bool {
+	r.mu.Lock()
+	saving := r.saving
+	r.mu.Unlock()
+	if !saving || r.storeErr() != nil {
+		return false
+	}
+	var raw []byte
+	if interrupted {
+		if raw = r.snapshot(); raw == nil {
+			return false
+		}
+	}
+	if err := r.save(ctx, raw); err != nil {
+		if !interrupted && !errors.Is(err, ErrStateConflict) {
+			r.client.cfg.Logger.WarnContext(ctx, "fhirsync: the state of a finished sync could not be deleted")
+		}
+		return false
+	}
+	return interrupted
+}
+
+// snapshot writes the state down; nil if it is too large.
+func (r *run) snapshot() []byte {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.seen)*keyBytes > stateBytes-stateSlack {
+		return nil
+	}
+	r.ledger.mu.Lock()
+	defer r.ledger.mu.Unlock()
+	s := savedState{Version: stateVersion, Run: r.id, Started: r.report.Started, Types: map[string]savedType{}, Skipped: r.front.skipped}
+	if !r.resumedFrom.IsZero() {
+		s.Started = r.resumedFrom
+	}
+	// A type about which there is doubt is asked again.
+	doubtful := map[string]bool{}
+	for _, g := range r.ledger.gaps {
+		switch {
+		case g.Reason == Shared || g.Reason == Linked:
+			s.Gaps = append(s.Gaps, *g)
+		case g.Ref == "" && g.Reason.Verdict() != Complete:
+			doubtful[g.Type] = true
+		}
+	}
+	owed := map[string]bool{"Patient": true}
+	for name, e := range r.ledger.types {
+		owed[name] = owed[name] || e.owed
+		switch a := e.whole; {
+		case e.owed && e.settled && a != nil && !doubtful[name] && r.answeredAll[name]:
+			s.Types[name] = savedType{Report: e.TypeReport, Closure: e.closure, Checked: e.verified && e.closure == e.closureSeen, Answer: &savedAnswer{
+				Param: a.form.param, Typed: a.form.typed, Matches: a.matches, Total: a.total, HadTotal: a.hadTotal, Totals: a.totals, Pages: a.pages,
+				Asked: a.asked, Early: a.early, Partial: a.partial, Withheld: a.withheld, Why: a.why,
+			}}
+		case !e.owed && e.Received > 0:
+			s.Types[name] = savedType{Report: e.TypeReport}
+		}
+	}
+	keys := map[uint16][]byte{}
+	for key, typ := range r.seen {
+		if typ&onItsWay == 0 {
+			keys[typ] = append(keys[typ], key[:]...)
+		}
+	}
+	for name, t := range s.Types {
+		t.Keys = keys[r.nameIDs[name]]
+		t.Report.Received = len(t.Keys) / len(ident{})
+		s.Types[name] = t
+	}
+	for _, wanted := range []map[string]*target{r.front.want, r.front.unresolved} {
+		for _, t := range wanted {
+			s.Want = append(s.Want, savedTarget{t.typ, t.id, t.path, t.count})
+		}
+	}
+	slices.SortFunc(s.Want, func(a, b savedTarget) int { return cmp.Or(cmp.Compare(a.Type, b.Type), cmp.Compare(a.ID, b.ID)) })
+	s.Again = slices.Sorted(maps.Keys(r.rereads))
+	s.Late = slices.Sorted(maps.Keys(r.late))
+	var buf bytes.Buffer
+	if json.NewEncoder(&buf).Encode(s) != nil || buf.Len() > stateBytes {
+		return nil
+	}
+	return buf.Bytes()
+}

@@ -291,7 +291,7 @@ func (r *run) accept(ctx context.Context, accepted []candidate, found []refs.Fou
 		if _, have := r.seen[key]; have {
 			continue
 		}
-		r.seen[key] = struct{}{}
+		r.mark(typ, key)
 		delete(r.rereads, typ+"/"+c.id)
 		fresh = append(fresh, c)
 		size += len(c.entry.Resource)
@@ -332,9 +332,29 @@ func (r *run) accept(ctx context.Context, accepted []candidate, found []refs.Fou
 		}
 	}
 	if err := r.writer.deliver(ctx, resources); err != nil {
+		r.undo(resources)
 		return nil, err
 	}
+	r.mu.Lock()
+	for i := range resources {
+		r.seen[identOf(resources[i].Type, resources[i].ID)] &^= onItsWay
+	}
+	r.mu.Unlock()
 	return resources, nil
+}
+
+// undo forgets resources that did not get on their way to the store.
+func (r *run) undo(resources []Resource) {
+	r.mu.Lock()
+	for i := range resources {
+		delete(r.seen, identOf(resources[i].Type, resources[i].ID))
+	}
+	r.mu.Unlock()
+	r.ledger.mu.Lock()
+	defer r.ledger.mu.Unlock()
+	for i := range resources {
+		r.ledger.typ(resources[i].Type).Received--
+	}
 }
 
 // read reads one resource and takes it in. It gives how many resources came, which is 0 for one that is another patient's or has come

@@ -118,7 +118,7 @@ func (r *run) verifyType(ctx context.Context, typ string, a *answer, closure int
 	if a.withheld {
 		r.ledger.gap(Gap{Type: typ, Reason: Denied, Detail: "the server says that it holds something back"})
 	}
-	r.ledger.with(typ, func(e *typeEntry) { e.Evidence = evidence })
+	r.ledger.with(typ, func(e *typeEntry) { e.Evidence, e.verified = evidence, true })
 	return nil
 }
 
