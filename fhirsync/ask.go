@@ -384,7 +384,7 @@ func (r *run) saysNothing(ctx context.Context, status int) bool {
 	if known == 0 {
 		b := new(jsonscan.Bundle)
 		address := r.server.address(url.Values{"_id": {impossibleID}}, "Patient")
-		resp, err := r.send(ctx, "search", "Patient", forVerification, &transport.Request{URL: address, Check: checkBundle(b)})
+		resp, err := r.send(ctx, "search", "Patient", forVerification, &transport.Request{Small: true, URL: address, Check: checkBundle(b)})
 		defer resp.Release()
 		if err != nil || resp == nil {
 			return false
@@ -401,7 +401,7 @@ func (r *run) sameForMadeUp(ctx context.Context, status int) bool {
 	r.server.facts.with(func(f *facts) { known = f.madeUp })
 	if known == 0 {
 		address := r.server.address(url.Values{"patient": {r.patientID}}, "FhirsyncProbe")
-		resp, err := r.send(ctx, "search", "", forVerification, &transport.Request{URL: address})
+		resp, err := r.send(ctx, "search", "", forVerification, &transport.Request{Small: true, URL: address})
 		defer resp.Release()
 		if err != nil || resp == nil {
 			return false
@@ -424,7 +424,7 @@ func (r *run) learnEcho(ctx context.Context) {
 	}
 	b := new(jsonscan.Bundle)
 	address := r.server.address(url.Values{"_id": {impossibleID}, probeParam: {"1"}}, "Patient")
-	resp, err := r.send(ctx, "search", "Patient", forVerification, &transport.Request{URL: address, Check: checkBundle(b)})
+	resp, err := r.send(ctx, "search", "Patient", forVerification, &transport.Request{Small: true, URL: address, Check: checkBundle(b)})
 	defer resp.Release()
 	if err != nil || resp == nil {
 		return

@@ -462,7 +462,7 @@ func (r *run) unauthorized(ctx context.Context, fail *ServerError) bool {
 	if r.ctx.Err() != nil {
 		return true
 	}
-	resp, err := r.send(ctx, "read", "Patient", forVerification, &transport.Request{URL: r.server.address(nil, "Patient", r.patientID)})
+	resp, err := r.send(ctx, "read", "Patient", forVerification, &transport.Request{Small: true, URL: r.server.address(nil, "Patient", r.patientID)})
 	defer resp.Release()
 	if resp != nil && resp.Status == http.StatusUnauthorized || errors.Is(err, transport.ErrToken) {
 		r.cancel(fmt.Errorf("%w: %w", ErrUnauthorized, fail))

@@ -178,7 +178,7 @@ func (r *run) count(ctx context.Context, q question, f form) (n int, ok bool) {
 	params.Set("_summary", "count")
 	b := new(jsonscan.Bundle)
 	address := r.server.address(params, q.typ)
-	resp, err := r.send(ctx, "count", q.typ, forVerification, &transport.Request{URL: address, Check: checkBundle(b)})
+	resp, err := r.send(ctx, "count", q.typ, forVerification, &transport.Request{Small: true, URL: address, Check: checkBundle(b)})
 	defer resp.Release()
 	fail := serverError("count", q.typ, address.String(), resp, err)
 	works := fail == nil && b.HasTotal && b.Total >= 0

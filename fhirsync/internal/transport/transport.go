@@ -88,7 +88,13 @@ type Request struct {
 	Check func(*Response) error
 	// Retry is told of each attempt that will be repeated.
 	Retry func(Retry)
+	// Small: the answer is a few bytes, a count say. It takes no place in the Pool, so that one who holds a page may ask, and must be
+	// no larger than SmallAnswer.
+	Small bool
 }
+
+// SmallAnswer is the most that the answer to a Request.Small may have, in bytes.
+const SmallAnswer = 4 << 20
 
 // Retry tells of an attempt that will be repeated.
 type Retry struct {
@@ -215,7 +221,11 @@ func (k *call) handle(resp *http.Response) error {
 	k.handled = true
 	k.drop()
 	ctx := resp.Request.Context()
-	buf, err := k.c.o.Pool.Get(ctx)
+	pool := k.c.o.Pool
+	if k.r.Small {
+		pool = pagebuf.New(0, SmallAnswer)
+	}
+	buf, err := pool.Get(ctx)
 	if err != nil {
 		return err
 	}
