@@ -1,4 +1,13 @@
-// Package memstore keeps resources in memory.
+// Package memstore keeps resources in memory: for tests, for programs that look at a record and forget it, and as the example of a
+// store with all optional powers.
+//
+//	store := new(memstore.Store)
+//	report, err := client.Sync(ctx, server, patientID, store, nil)
+//	for r := range store.Patient(report.Server, report.PatientID) {
+//		fmt.Println(r.Type, r.ID, len(r.Raw))
+//	}
+//
+// It holds everything that was put, the bytes of each resource among it, for as long as it is reachable. Nothing is ever deleted.
 package memstore
 
 import (
@@ -8,6 +17,7 @@ import (
 	"iter"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -21,6 +31,7 @@ type Store struct {
 	resources  map[fhirsync.Key]fhirsync.Resource
 	patients   map[patient]map[fhirsync.Key]struct{}
 	states     map[string]state
+	revisions  uint64 // given out so far
 	quarantine []fhirsync.Quarantined
 }
 
@@ -28,7 +39,7 @@ type patient struct{ server, id string }
 
 type state struct {
 	bytes []byte
-	rev   int
+	rev   string
 }
 
 var (
@@ -60,7 +71,7 @@ func (s *Store) Put(ctx context.Context, batch fhirsync.Batch) error {
 	return nil
 }
 
-// Get gives one resource.
+// Get gives one resource, and whether it is there.
 func (s *Store) Get(key fhirsync.Key) (fhirsync.Resource, bool) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -133,7 +144,7 @@ func (s *Store) Holds(ctx context.Context, keys []fhirsync.Key, digests [][32]by
 	return out, nil
 }
 
-// LoadState gives a state and its revision.
+// LoadState gives a state and its revision; nil and "" where there is none.
 func (s *Store) LoadState(ctx context.Context, key string) ([]byte, string, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, "", err
@@ -144,18 +155,18 @@ func (s *Store) LoadState(ctx context.Context, key string) ([]byte, string, erro
 	if !ok {
 		return nil, "", nil
 	}
-	return bytes.Clone(st.bytes), fmt.Sprint(st.rev), nil
+	return bytes.Clone(st.bytes), st.rev, nil
 }
 
-// SaveState replaces a state if rev is its revision.
+// SaveState replaces a state if rev is its revision, "" for one that is not there; nil deletes it. Otherwise it gives
+// fhirsync.ErrStateConflict. The bytes are copied.
 func (s *Store) SaveState(ctx context.Context, key string, data []byte, rev string) (string, error) {
 	if err := ctx.Err(); err != nil {
 		return "", err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	old, ok := s.states[key]
-	if ok != (rev != "") || ok && fmt.Sprint(old.rev) != rev {
+	if s.states[key].rev != rev {
 		return "", fhirsync.ErrStateConflict
 	}
 	if data == nil {
@@ -165,12 +176,14 @@ func (s *Store) SaveState(ctx context.Context, key string, data []byte, rev stri
 	if s.states == nil {
 		s.states = map[string]state{}
 	}
-	next := state{bytes: bytes.Clone(data), rev: old.rev + 1}
+	// One count for all keys: a revision is not used again after a deletion, or who still has it would overwrite what he never saw.
+	s.revisions++
+	next := state{bytes: bytes.Clone(data), rev: strconv.FormatUint(s.revisions, 10)}
 	s.states[key] = next
-	return fmt.Sprint(next.rev), nil
+	return next.rev, nil
 }
 
-// Quarantine keeps bytes that could not be stored as resources.
+// Quarantine keeps bytes that could not be stored as resources. They are kept, not copied, and each time they come.
 func (s *Store) Quarantine(ctx context.Context, items []fhirsync.Quarantined) error {
 	if err := ctx.Err(); err != nil {
 		return err

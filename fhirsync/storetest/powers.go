@@ -1,0 +1,353 @@
+package storetest
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/fhirsync/fhirsync-go/fhirsync"
+)
+
+var powerRules = []rule{
+	{
+		"state",
+		"a StateStore keeps bytes under keys: an absent one is nil, \"\", nil; revision \"\" creates, a nil state deletes, an empty one does not",
+		withState(stateBasics),
+	},
+	{
+		"state-conflict",
+		"a revision that is not the present one is ErrStateConflict, and changes nothing; a revision is never used again, not even after a deletion",
+		withState(stateConflicts),
+	},
+	{
+		"state-race",
+		"of several SaveState calls with the same revision at the same time exactly one succeeds, and the others get ErrStateConflict",
+		withState(stateRace),
+	},
+	{
+		"digests",
+		"Holds answers position by position whether the resource under the key was put with this Resource.Digest last",
+		withDigests(digests),
+	},
+	{
+		"unchanged",
+		"a resource that comes with Unchanged set is still in the store afterwards, with its bytes and its digest",
+		withDigests(func(c *check, s fhirsync.Store, d fhirsync.DigestStore) {
+			r := observation("a", "1")
+			c.put(s, r)
+			again := r
+			again.Unchanged = true
+			c.put(s, again)
+			c.holds(s, r)
+			c.counts(s, 1)
+			c.answers(d, s, []fhirsync.Resource{r}, true)
+		}),
+	},
+	{
+		"quarantine",
+		"a QuarantineStore takes bytes of any kind, with or without identity, and does not mix them with the resources",
+		quarantine,
+	},
+}
+
+func withState(check1 func(*check, fhirsync.StateStore)) func(*check) {
+	return func(c *check) {
+		st := fhirsync.PowersOf(c.open()).State
+		if st == nil {
+			c.untested("states (the store has no StateStore: a sync into it cannot be resumed)")
+			return
+		}
+		check1(c, st)
+	}
+}
+
+func withDigests(check1 func(*check, fhirsync.Store, fhirsync.DigestStore)) func(*check) {
+	return func(c *check) {
+		s := c.open()
+		d := fhirsync.PowersOf(s).Digests
+		if d == nil {
+			c.untested("digests (the store has no DigestStore: every sync writes everything)")
+			return
+		}
+		check1(c, s, d)
+	}
+}
+
+// save saves a state, or deletes it if it is "", and gives the new revision.
+func (c *check) save(st fhirsync.StateStore, key, state, rev string) string {
+	c.Helper()
+	var data []byte
+	if state != "" {
+		data = []byte(state)
+	}
+	next, err := st.SaveState(c.Context(), key, data, rev)
+	switch {
+	case err != nil:
+		c.broken("SaveState gave the error: %v", err)
+	case data == nil && next != "":
+		c.broken("the revision after a deletion is %q, not \"\"", next)
+	case data != nil && next == "":
+		c.broken("the revision of a state that is there must not be \"\"")
+	}
+	return next
+}
+
+func (c *check) loads(st fhirsync.StateStore, key, want, rev string) {
+	c.Helper()
+	got, gotRev, err := st.LoadState(c.Context(), key)
+	if err != nil {
+		c.broken("LoadState gave the error: %v", err)
+	}
+	if string(got) != want || gotRev != rev {
+		c.broken("a state of %d bytes with revision %q was saved under %q, LoadState gave %d bytes with %q: %q", len(want), rev, key, len(got), gotRev, around(got, 0))
+	}
+}
+
+func (c *check) absent(st fhirsync.StateStore, key string) {
+	c.Helper()
+	got, rev, err := st.LoadState(c.Context(), key)
+	if err != nil {
+		c.broken("LoadState of an absent state gave the error: %v", err)
+	}
+	if got != nil || rev != "" {
+		c.broken("LoadState of an absent state gave %d bytes (nil: %t) and revision %q", len(got), got == nil, rev)
+	}
+}
+
+func (c *check) conflicts(st fhirsync.StateStore, key string, state []byte, rev string) {
+	c.Helper()
+	if next, err := st.SaveState(c.Context(), key, state, rev); !errors.Is(err, fhirsync.ErrStateConflict) {
+		c.broken("SaveState with the revision %q (delete: %t), which is not the present one, gave revision %q and error %v", rev, state == nil, next, err)
+	}
+}
+
+func stateBasics(c *check, st fhirsync.StateStore) {
+	c.absent(st, "k")
+	rev := c.save(st, "k", "one", "")
+	c.loads(st, "k", "one", rev)
+	next := c.save(st, "k", "two, which is longer", rev)
+	if next == rev {
+		c.broken("the revision did not change with the state")
+	}
+	c.loads(st, "k", "two, which is longer", next)
+	same := c.save(st, "k", "two, which is longer", next)
+	c.loads(st, "k", "two, which is longer", same)
+
+	// Keys are told apart by each byte.
+	keys := []string{
+		"", "K", "k ", "k/a", "k|a", "../k", ".", "fhirsync/1/https://h.example/fhir", "é", "e\u0301", "k\x01", "k%", "k_",
+		strings.Repeat("k", 1000), strings.Repeat("k", 999) + "l",
+	}
+	revs := map[string]string{}
+	for _, key := range keys {
+		c.absent(st, key)
+		revs[key] = c.save(st, key, "of "+key, "")
+	}
+	for _, key := range keys {
+		c.loads(st, key, "of "+key, revs[key])
+	}
+
+	// Bytes of all kinds, up to 1 MB.
+	var odd bytes.Buffer
+	for i := range 256 {
+		odd.WriteByte(byte(i))
+	}
+	odd.WriteString("\r\n\x00\xff\xfe")
+	big := strings.Repeat(odd.String(), (1<<20-1)/odd.Len())
+	rev = c.save(st, "k", odd.String(), same)
+	c.loads(st, "k", odd.String(), rev)
+	rev = c.save(st, "k", big, rev)
+	c.loads(st, "k", big, rev)
+
+	// An empty state is one.
+	rev, err := st.SaveState(c.Context(), "k", []byte{}, rev)
+	if err != nil || rev == "" {
+		c.broken("SaveState of an empty state, which is not nil, gave revision %q and error %v", rev, err)
+	}
+	c.loads(st, "k", "", rev)
+	c.save(st, "k", "", rev)
+	c.absent(st, "k")
+	c.save(st, "k", "", "") // the deletion of what is not there
+	c.absent(st, "k")
+	rev = c.save(st, "k", "again", "")
+	c.loads(st, "k", "again", rev)
+	for _, key := range keys {
+		c.loads(st, key, "of "+key, revs[key])
+	}
+}
+
+func stateConflicts(c *check, st fhirsync.StateStore) {
+	c.conflicts(st, "k", []byte("x"), "no such revision")
+	c.conflicts(st, "k", nil, "no such revision")
+	c.absent(st, "k")
+	first := c.save(st, "k", "one", "")
+	c.conflicts(st, "k", []byte("x"), "")
+	c.conflicts(st, "k", nil, "")
+	c.conflicts(st, "k", []byte("x"), first+"0")
+	c.loads(st, "k", "one", first)
+	second := c.save(st, "k", "two", first)
+	c.conflicts(st, "k", []byte("x"), first)
+	c.conflicts(st, "k", nil, first)
+	c.loads(st, "k", "two", second)
+	c.save(st, "k", "", second)
+	c.conflicts(st, "k", []byte("x"), second)
+	c.absent(st, "k")
+	third := c.save(st, "k", "three", "")
+	if third == first || third == second {
+		c.broken("after a deletion the revision %q is used again: who still has it would overwrite a state that it has never seen", third)
+	}
+	c.conflicts(st, "k", []byte("x"), first)
+	c.conflicts(st, "k", []byte("x"), second)
+	other := c.save(st, "other", "o", "")
+	c.loads(st, "k", "three", third)
+	c.loads(st, "other", "o", other)
+}
+
+func stateRace(c *check, st fhirsync.StateStore) {
+	rev := ""
+	for round := range 5 {
+		const savers = 8
+		revs, errs := make([]string, savers), make([]error, savers)
+		var wg sync.WaitGroup
+		for i := range savers {
+			ctx := c.Context()
+			wg.Go(func() { revs[i], errs[i] = st.SaveState(ctx, "k", []byte(fmt.Sprint(round, " by ", i)), rev) })
+		}
+		wg.Wait()
+		won := -1
+		for i, err := range errs {
+			switch {
+			case err == nil && won >= 0:
+				c.broken("two of %d succeeded with revision %q", savers, rev)
+			case err == nil:
+				won = i
+			case !errors.Is(err, fhirsync.ErrStateConflict):
+				c.broken("one of those that lost got the error: %v", err)
+			}
+		}
+		if won < 0 {
+			c.broken("none of %d succeeded with revision %q", savers, rev)
+		}
+		rev = revs[won]
+		c.loads(st, "k", fmt.Sprint(round, " by ", won), rev)
+	}
+}
+
+// answers checks what Holds says about resources, in their order.
+func (c *check) answers(d fhirsync.DigestStore, s fhirsync.Store, rs []fhirsync.Resource, want ...bool) {
+	c.Helper()
+	keys, sums := keysOf(rs)
+	got, err := d.Holds(c.Context(), keys, sums)
+	if err != nil {
+		c.broken("Holds gave the error: %v", err)
+	}
+	if len(got) != len(want) {
+		c.broken("Holds was asked about %d keys and gave %d answers", len(want), len(got))
+	}
+	for i := range want {
+		if got[i] != want[i] {
+			c.broken("Holds gave %t for %s at position %d of %d, not %t", got[i], name(rs[i].Key), i, len(want), want[i])
+		}
+	}
+}
+
+func digests(c *check, s fhirsync.Store, d fhirsync.DigestStore) {
+	a, b, absent := observation("a", "1"), observation("b", "1"), observation("c", "1")
+	c.answers(d, s, nil)
+	c.answers(d, s, []fhirsync.Resource{a, b}, false, false)
+	c.put(s, a, b)
+	swapped := a
+	swapped.Digest = b.Digest
+	// Not in Key order, with absent ones between, and the same one twice.
+	c.answers(d, s, []fhirsync.Resource{b, absent, a, swapped, absent, a}, true, false, true, false, false, true)
+
+	next := observation("a", "2")
+	next.LastUpdated = day.AddDate(0, 0, 1)
+	c.put(s, next)
+	c.answers(d, s, []fhirsync.Resource{a, next, b}, false, true, true)
+	back := a
+	back.LastUpdated = day.AddDate(0, 0, 2)
+	c.put(s, back)
+	c.answers(d, s, []fhirsync.Resource{a, next, b}, true, false, true)
+
+	// The digest is that of the source bytes: a wrapper that changes Raw leaves it alone, and then it is not the hash of Raw.
+	changed := observation("a", "1")
+	changed.Digest, changed.LastUpdated = [32]byte{1, 2, 3}, day.AddDate(0, 0, 3)
+	c.put(s, changed)
+	c.answers(d, s, []fhirsync.Resource{changed, a}, true, false)
+	sameSource := observation("a", "written in another way by a wrapper that has changed")
+	sameSource.Digest, sameSource.LastUpdated = changed.Digest, day.AddDate(0, 0, 4)
+	c.put(s, sameSource)
+	c.holds(s, sameSource)
+	c.answers(d, s, []fhirsync.Resource{sameSource}, true)
+
+	elsewhere, otherType, upper := b, b, b
+	elsewhere.Server = otherServer
+	otherType.Type = "Condition"
+	upper.ID = "B"
+	c.answers(d, s, []fhirsync.Resource{elsewhere, otherType, upper, b}, false, false, false, true)
+
+	var many []fhirsync.Resource
+	var want []bool
+	for i := range 1000 {
+		many, want = append(many, observation(fmt.Sprint("m", i), "1")), append(want, i%3 != 0)
+	}
+	var known []fhirsync.Resource
+	for i, is := range want {
+		if is {
+			known = append(known, many[i])
+		}
+	}
+	c.put(s, known...)
+	c.answers(d, s, many, want...)
+}
+
+func quarantine(c *check) {
+	s := c.open()
+	q := fhirsync.PowersOf(s).Quarantine
+	if q == nil {
+		c.untested("quarantine (the store has no QuarantineStore: unreadable bytes are named in the report and not kept)")
+		return
+	}
+	held := observation("a", "1")
+	c.put(s, held)
+	items := []fhirsync.Quarantined{
+		{Run: "run1", Server: server, PatientID: patientID, Type: "Observation", ID: "a", Reason: "rejected by the store", Raw: []byte(`{"resourceType":"Observation","id":"a"}`)},
+		{Run: "run1", Server: server, PatientID: patientID, Type: "Observation", ID: "new", Reason: "not valid JSON", Raw: []byte("{\"a\":\x00\xff\n")},
+		{Run: "run1", Server: server, PatientID: patientID, Type: "../Nonsense", ID: "..", Reason: "resourceType is missing or is none", Raw: []byte(`{"resourceType":"../Nonsense"}`)},
+		{Run: "run1", Server: server, PatientID: patientID, Reason: "an entry without a resource", Raw: []byte(`{}`)},
+		{Run: "run1", Server: server, PatientID: patientID, Reason: "empty"},
+		{Run: "run1", Server: server, PatientID: patientID, Reason: "large", Raw: bytes.Repeat([]byte("\n\x00"), 1<<20)},
+	}
+	if err := q.Quarantine(c.Context(), nil); err != nil {
+		c.broken("Quarantine of nothing gave the error: %v", err)
+	}
+	if err := q.Quarantine(c.Context(), items[:2]); err != nil {
+		c.broken("Quarantine gave the error: %v", err)
+	}
+	if err := q.Quarantine(c.Context(), items); err != nil { // two come again, as after an error.
+		c.broken("Quarantine gave the error: %v", err)
+	}
+	c.holds(s, held)
+	c.counts(s, 1)
+	c.lacks(s, observation("new", "").Key)
+	if c.h.Quarantined == nil {
+		c.untested("what is in quarantine (Harness.Quarantined is nil)")
+		return
+	}
+	got, err := c.h.Quarantined(c.Context(), s)
+	if err != nil {
+		c.broken("Quarantined gave the error: %v", err)
+	}
+	for i, want := range items {
+		found := false
+		for _, g := range got {
+			found = found || g.Type == want.Type && g.ID == want.ID && g.Reason == want.Reason && bytes.Equal(g.Raw, want.Raw)
+		}
+		if !found {
+			c.broken("item %d (%s) is not in quarantine, or not with its type, id, reason and bytes", i, want.Reason)
+		}
+	}
+}
