@@ -23,7 +23,9 @@ const (
 	maxStalePages = 5   // in a row, with entries of which none is new to the chain
 	maxRestarts   = 2   // of a chain whose page links expired
 	maxForeign    = 500 // resources of other patients after which a question is given up
-	endlessFrom   = 400 // matches from which it is looked whether there can be so many
+	// endlessUnknown is how many resources of one type are taken from an operation on a server that does not count.
+	endlessUnknown = 100_000
+	endlessFrom    = 400 // matches from which it is looked whether there can be so many
 )
 
 // chainAnswer is what following the pages of one question came to.
@@ -46,6 +48,8 @@ type chain struct {
 
 	out     chainAnswer
 	keys    map[ident]struct{} // distinct matches
+	types   map[string]int     // distinct matches by type
+	post    bool               // the operation is invoked by POST
 	hashes  map[[32]byte]bool  // pages by what was on them
 	urls    map[string]bool    // pages by address
 	empty   int                // empty pages in a row
@@ -56,7 +60,10 @@ type chain struct {
 
 // chain asks a question in one form and follows its pages to their end.
 func (r *run) chain(ctx context.Context, q question, f form, yield func(*Page) bool, strategy string) *chainAnswer {
-	c := &chain{r: r, q: q, form: f, strategy: strategy, yield: yield, keys: map[ident]struct{}{}}
+	c := &chain{r: r, q: q, form: f, strategy: strategy, yield: yield, keys: map[ident]struct{}{}, types: map[string]int{}}
+	if q.op != nil {
+		c.post = q.op.Body != nil
+	}
 	c.out.question, c.out.form, c.out.total = q, f, -1
 	r.server.facts.with(func(f *facts) { c.count = pageSizes[f.pageSize] })
 	restarts := 0
@@ -100,6 +107,16 @@ func (c *chain) first() *url.URL {
 	if c.count > 0 {
 		params.Set("_count", strconv.Itoa(c.count))
 	}
+	if op := c.q.op; op != nil {
+		switch op.Level {
+		case SystemLevel:
+			return c.r.server.address(params, "$"+op.Name)
+		case TypeLevel:
+			return c.r.server.address(params, op.Type, "$"+op.Name)
+		case PatientLevel:
+		}
+		return c.r.server.address(params, "Patient", c.r.patientID, "$"+op.Name)
+	}
 	return c.r.server.address(params, c.q.typ)
 }
 
@@ -129,11 +146,32 @@ func (c *chain) fetch(ctx context.Context, address *url.URL, number int) *fetche
 	}
 	f := &fetched{number: number, b: b}
 	start := time.Now()
-	resp, err := c.r.send(ctx, "search", c.q.typ, forData, &transport.Request{URL: address, Check: checkBundle(b)})
+	req := &transport.Request{URL: address, Check: checkBundle(b)}
+	if c.q.op != nil {
+		req.HeaderTimeout = slowOperation
+		if number == 1 && c.post {
+			req.Method, req.Body = http.MethodPost, c.q.op.Body
+			if req.Body == nil {
+				req.Body = []byte(`{"resourceType":"Parameters"}`)
+			}
+		}
+	}
+	resp, err := c.r.send(ctx, c.op(), c.q.typ, forData, req)
+	if err == nil && resp.Status == http.StatusAccepted {
+		resp, err = c.r.awaitJob(ctx, c.op(), c.q.typ, resp, b)
+	}
 	f.took = time.Since(start)
 	f.resp = resp
-	f.err = serverError("search", c.q.typ, address.String(), resp, err)
+	f.err = serverError(c.op(), c.q.typ, address.String(), resp, err)
 	return f
+}
+
+// op names the interaction.
+func (c *chain) op() string {
+	if c.q.op != nil {
+		return "operation"
+	}
+	return "search"
 }
 
 // follow asks for the first page and goes on to the last.
@@ -202,6 +240,17 @@ func (c *chain) broken(page *fetched) outcome {
 		switch e.StatusCode {
 		case http.StatusGone, http.StatusNotFound, http.StatusBadRequest:
 			return expired
+		}
+		return ended
+	}
+	if c.q.op != nil {
+		switch {
+		case c.count > 0 && e.StatusCode >= 400 && e.refusal() != refusedGrant && e.refusal() != refusedType:
+			c.count = 0 // _count is fatal to the operation on some servers.
+			return smaller
+		case e.StatusCode == http.StatusMethodNotAllowed && !c.post:
+			c.post = true
+			return smaller
 		}
 		return ended
 	}
@@ -303,7 +352,7 @@ func (c *chain) take(ctx context.Context, page *fetched) bool {
 	}
 	before := len(c.keys)
 	got, err := c.r.takeIn(ctx, b, page.resp.Body(), source{
-		op: "search", typ: c.q.typ, strategy: c.strategy, chain: c, unattributed: !c.out.ignored && (c.form.param == "patient" || c.form.typed || c.form.param == ""),
+		op: c.op(), typ: c.askedType(), strategy: c.strategy, chain: c, unattributed: !c.out.ignored && (c.form.param == "patient" || c.form.typed || c.form.param == ""),
 	})
 	if err != nil {
 		return false // the run is over.
@@ -319,7 +368,7 @@ func (c *chain) take(ctx context.Context, page *fetched) bool {
 		total = &n
 	}
 	c.r.emit(PageFetched{
-		event: c.r.event(), Op: "search", Type: c.q.typ, Page: page.number, Entries: len(b.Entries), New: len(got.resources),
+		event: c.r.event(), Op: c.op(), Type: c.q.typ, Page: page.number, Entries: len(b.Entries), New: len(got.resources),
 		Bytes: len(page.resp.Body()), Took: page.took, Total: total,
 	})
 	p := &Page{Number: page.number, Entries: len(b.Entries), Total: total, Resources: got.resources, Issues: got.issues}
@@ -341,6 +390,14 @@ func (c *chain) take(ctx context.Context, page *fetched) bool {
 	return true
 }
 
+// askedType is the type that matches have; "" for an operation, which brings all types.
+func (c *chain) askedType() string {
+	if c.q.op != nil {
+		return ""
+	}
+	return c.q.typ
+}
+
 // endless tells whether far more has come than the server says there is.
 func (c *chain) endless(ctx context.Context) bool {
 	n := len(c.keys)
@@ -348,6 +405,9 @@ func (c *chain) endless(ctx context.Context) bool {
 		return false
 	}
 	c.checkAt = 2 * n
+	if c.q.op != nil {
+		return c.endlessOperation(ctx)
+	}
 	said := c.out.total
 	if !c.out.hadTotal || said < 0 {
 		count, ok := c.r.count(ctx, c.q, c.form)
@@ -357,6 +417,22 @@ func (c *chain) endless(ctx context.Context) bool {
 		said = count
 	}
 	return n > 2*said+endlessFrom/2
+}
+
+// endlessOperation is endless for an operation: the type of which most has come is counted.
+func (c *chain) endlessOperation(ctx context.Context) bool {
+	most, n := "", 0
+	for typ, have := range c.types {
+		if have > n {
+			most, n = typ, have
+		}
+	}
+	for _, f := range c.r.forms(most) {
+		if count, ok := c.r.count(ctx, question{typ: most}, f); ok && count > 0 {
+			return n > 2*count+endlessFrom/2
+		}
+	}
+	return n > endlessUnknown
 }
 
 // self reads the self link of a first page: it says which parameters were used.

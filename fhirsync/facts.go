@@ -37,7 +37,8 @@ type facts struct {
 	largest    int // the largest count seen
 	pageSize   int // index into pageSizes
 	sizeProven bool
-	dirty      int // types for which every form brought other patients' resources
+	operations map[string]int // operations that the server refused, how often
+	dirty      int            // types for which every form brought other patients' resources
 }
 
 // echo is what the server's self links are worth.
@@ -65,7 +66,7 @@ var pageSizes = [...]int{200, 50, 0}
 func newFacts() *facts {
 	return &facts{
 		styles: map[bool]bool{}, forms: map[string]form{}, brought: map[string]bool{}, absent: map[string]bool{},
-		refusals: map[string]map[ident]bool{}, doubled: map[string]int{}, longest: map[string]int{},
+		refusals: map[string]map[ident]bool{}, doubled: map[string]int{}, operations: map[string]int{}, longest: map[string]int{},
 	}
 }
 

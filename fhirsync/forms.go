@@ -48,10 +48,13 @@ type question struct {
 	node  *node  // the part or question of a strategy that it answers; nil: the whole type
 	via   string // the whole type, but by a parameter under which the patient is not the subject
 	label string
+	op    *Operation // not a search but an operation
 }
 
 // whole tells whether the question is for all resources of the type.
-func (q question) whole() bool { return q.node == nil && q.via == "" && len(q.fixed) == 0 }
+func (q question) whole() bool {
+	return q.node == nil && q.via == "" && len(q.fixed) == 0 && q.op == nil
+}
 
 // forms gives the forms in which a type is asked for, the most promising first.
 func (r *run) forms(typ string) []form {

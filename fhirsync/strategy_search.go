@@ -14,17 +14,7 @@ type searchByType struct{}
 func (searchByType) Name() string { return "search-by-type" }
 
 func (searchByType) Fetch(ctx context.Context, s *Session) error {
-	types := s.Types()
-	caps := s.Capabilities()
-	// Long chains first, so that the last one to end is not one that began late. What metadata does not list comes last.
-	weight := func(typ string) int {
-		w := 0
-		if _, listed := caps.Type(typ); listed {
-			w = 1000
-		}
-		return w + 100 - slices.Index(usuallyMany, typ)%100
-	}
-	slices.SortStableFunc(types, func(a, b string) int { return cmp.Compare(weight(b), weight(a)) })
+	types := longestFirst(s)
 	if len(types) == 0 {
 		return nil
 	}
@@ -37,13 +27,33 @@ func (searchByType) Fetch(ctx context.Context, s *Session) error {
 	})
 }
 
+// longestFirst gives the types in the order in which they are best asked for: those of which there is usually most first, so that the last
+// chain to end is not one that began late; what metadata does not list comes last.
+func longestFirst(s *Session) []string {
+	types := s.Types()
+	caps := s.Capabilities()
+	weight := func(typ string) int {
+		w := 0
+		if _, listed := caps.Type(typ); listed {
+			w = 1000
+		}
+		if i := slices.Index(usuallyMany, typ); i >= 0 {
+			w += len(usuallyMany) - i
+		}
+		return w
+	}
+	slices.SortStableFunc(types, func(a, b string) int { return cmp.Compare(weight(b), weight(a)) })
+	return types
+}
+
 // usuallyMany are the types of which a patient has most, the largest first.
 var usuallyMany = []string{
 	"Observation", "ExplanationOfBenefit", "Claim", "Encounter", "DiagnosticReport", "Procedure", "MedicationRequest", "DocumentReference",
 	"Condition", "MedicationAdministration", "Immunization", "ServiceRequest", "Provenance", "AuditEvent",
 }
 
-// Auto picks the way by what the server says about itself and by what it turns out to do.
+// Auto picks the way by what the server says about itself and by what it turns out to do. Where Patient/$everything is offered it comes
+// first, because it saves requests; it proves nothing, so each type is then confirmed by a count, or searched.
 func Auto() Strategy { return auto{} }
 
 type auto struct{}
@@ -51,5 +61,26 @@ type auto struct{}
 func (auto) Name() string { return "auto" }
 
 func (auto) Fetch(ctx context.Context, s *Session) error {
-	return s.Run(ctx, SearchByType())
+	if !s.Offers("everything") {
+		return s.Run(ctx, SearchByType())
+	}
+	if err := s.Operation(ctx, Operation{Name: "everything", Prefetch: true}); err != nil {
+		return err
+	}
+	types := longestFirst(s)
+	if len(types) == 0 {
+		return nil
+	}
+	ask := func(ctx context.Context, typ string) error {
+		settled, err := s.Confirm(ctx, typ)
+		if settled || err != nil {
+			return err
+		}
+		return s.Search(ctx, Query{Type: typ})
+	}
+	// The first question alone shows in which form this server wants to be asked.
+	if err := ask(ctx, types[0]); err != nil {
+		return err
+	}
+	return each(ctx, workers, types[1:], ask)
 }

@@ -63,7 +63,11 @@ func (r *run) takeIn(ctx context.Context, b *jsonscan.Bundle, body []byte, src s
 		}
 		id := r.identify(e)
 		if match && src.chain != nil && id != "" {
-			src.chain.keys[identOf(e.ResourceType, id)] = struct{}{}
+			key := identOf(e.ResourceType, id)
+			if _, have := src.chain.keys[key]; !have && len(src.chain.types) < maxTypeNames {
+				src.chain.types[e.ResourceType]++
+			}
+			src.chain.keys[key] = struct{}{}
 		}
 		switch {
 		case e.Err != nil || e.Resource == nil || e.ID == "":

@@ -21,7 +21,10 @@ type Capabilities struct {
 	ImplementationURL string
 	// Formats are the media types and codes of format.
 	Formats []string
-	types   map[string]TypeCapabilities
+	// Operations are the names of the operations listed for the whole system. Some servers list "everything" here that answer to it on a
+	// Patient (WSO2, August 2026, own observation).
+	Operations []string
+	types      map[string]TypeCapabilities
 }
 
 // TypeCapabilities is what is claimed for one resource type.
@@ -67,6 +70,14 @@ func (c *Capabilities) ListsParam(name, param string) bool {
 	return slices.Contains(t.SearchParams, param)
 }
 
+// ClaimsOperation reports whether the statement lists an operation by this name for the type, or for the whole system.
+func (c *Capabilities) ClaimsOperation(typ, name string) bool {
+	if c == nil {
+		return false
+	}
+	return slices.Contains(c.types[typ].Operations, name) || slices.Contains(c.Operations, name)
+}
+
 // ErrNotCapabilityStatement says that a body is not a CapabilityStatement.
 var ErrNotCapabilityStatement = errors.New("not a CapabilityStatement")
 
@@ -81,7 +92,8 @@ func ParseCapabilities(raw []byte) (*Capabilities, error) {
 		Software       lenient[struct{ Name, Version string }] `json:"software"`
 		Implementation lenient[struct{ URL string }]           `json:"implementation"`
 		Rest           lenient[[]lenient[struct {
-			Mode     string
+			Mode      string
+			Operation lenient[[]lenient[struct{ Name string }]]
 			Resource lenient[[]lenient[struct {
 				Type        string
 				Interaction lenient[[]lenient[struct{ Code string }]]
@@ -104,6 +116,9 @@ func ParseCapabilities(raw []byte) (*Capabilities, error) {
 	for _, rest := range s.Rest.v {
 		if rest.v.Mode == "client" {
 			continue
+		}
+		for _, o := range rest.v.Operation.v {
+			c.Operations = append(c.Operations, o.v.Name)
 		}
 		for _, r := range rest.v.Resource.v {
 			if r.v.Type == "" {

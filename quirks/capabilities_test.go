@@ -11,7 +11,7 @@ import (
 
 func TestParseCapabilities(t *testing.T) {
 	t.Parallel()
-	c, err := quirks.ParseCapabilities([]byte(`{"rest":[{"mode":"server","resource":[
+	c, err := quirks.ParseCapabilities([]byte(`{"rest":[{"mode":"server","operation":[{"name":"lastn"}, 7],"resource":[
 		{"type":"Observation","interaction":[{"code":"read"},{"code":"search-type"}],"searchParam":[{"name":"patient"},{"name":"category"}]},
 		{"type":"Binary","interaction":[{"code":"read"}]},
 		{"type":"Goal","interaction":[{"code":"search-type"}],"searchParam":"none"},
@@ -38,6 +38,9 @@ func TestParseCapabilities(t *testing.T) {
 		if got := c.ClaimsSearch(q.typ, q.param); got != q.want {
 			t.Errorf("ClaimsSearch(%s, %s) = %v, want %v", q.typ, q.param, got, q.want)
 		}
+	}
+	if !c.ClaimsOperation("Patient", "everything") || c.ClaimsOperation("Observation", "everything") || !c.ClaimsOperation("Observation", "lastn") {
+		t.Error("operations not read")
 	}
 	if c.SoftwareName != "Example" || c.SoftwareVersion != "May 2026" || c.FHIRVersion != "4.0.1" || !c.Known {
 		t.Errorf("identity not read: %+v", c)

@@ -113,9 +113,13 @@ func EndlessPages() Fault {
 		interactions: searches(),
 		page: func(s *Server, _ *call, p *page) *reply {
 			q, at := p.cursor.sess.query, p.cursor
+			typ := q.typ
+			if typ == everything {
+				typ = "Observation"
+			}
 			if n := len(p.cursor.sess.found.list); p.next == nil {
 				for len(p.entries) < max(p.size, 1) {
-					st := s.synthetic(q.typ, fmt.Sprintf("endless-%d-%d", at.number, len(p.entries)), q.patient())
+					st := s.synthetic(typ, fmt.Sprintf("endless-%d-%d", at.number, len(p.entries)), q.patient())
 					p.entries = append(p.entries, s.entry(st))
 				}
 				p.next = &cursor{sess: at.sess, offset: n, number: at.number + 1}

@@ -36,6 +36,9 @@ func (s *Server) metadata(c *call) *reply {
 			b = append(b, `,{"code":"search-type"}`...)
 		}
 		b = append(b, `],"versioning":"versioned"`...)
+		if cl.typ == "Patient" && s.Everything {
+			b = append(b, `,"operation":[{"name":"everything","definition":"http://hl7.org/fhir/OperationDefinition/Patient-everything"}]`...)
+		}
 		for j, p := range cl.params {
 			if j == 0 {
 				b = append(b, `,"searchParam":[`...)

@@ -15,12 +15,15 @@ type Interaction string
 // a count, because real servers fail at them separately.
 const (
 	Metadata Interaction = "metadata"
-	Read     Interaction = "read"    // also a read of a version
-	Search   Interaction = "search"  // the first page of a search, by GET or POST
-	Page     Interaction = "page"    // a page that a next link named
-	Count    Interaction = "count"   // a search with _summary=count or _count=0
-	Other    Interaction = "other"   // anything else below the base URL
-	Foreign  Interaction = "foreign" // an address that is not this server's
+	Read     Interaction = "read"   // also a read of a version
+	Search   Interaction = "search" // the first page of a search, by GET or POST
+	Page     Interaction = "page"   // a page that a next link named
+	Count    Interaction = "count"  // a search with _summary=count or _count=0
+	// Operation is $everything, its first page or the kick-off of its job; Job is a poll of that job, or its deletion.
+	Operation Interaction = "operation"
+	Job       Interaction = "job"
+	Other     Interaction = "other"   // anything else below the base URL
+	Foreign   Interaction = "foreign" // an address that is not this server's
 )
 
 // Request is one request the server received, as Requests gives it.
@@ -125,6 +128,10 @@ func (s *Server) parse(r *http.Request, body []byte) *call {
 		if cur := s.cursors[c.query.Get(cursorParam)]; cur != nil {
 			c.cursor, c.typ = cur, cur.sess.query.typ
 		}
+	case parts[0] == jobPath && len(parts) == 2:
+		c.kind, c.id = Job, parts[1]
+	case s.Everything && len(parts) == 3 && parts[0] == "Patient" && parts[2] == everything && (get || r.Method == http.MethodPost):
+		c.kind, c.typ, c.id = Operation, everything, parts[1]
 	case get && c.path == "metadata":
 		c.kind, c.typ = Metadata, "metadata"
 	case search && len(parts) == 1 && parts[0] != "" && parts[0][0] != '$' && parts[0][0] != '_':

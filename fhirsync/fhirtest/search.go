@@ -279,6 +279,10 @@ func (s *Server) serve(c *call) *reply {
 		return s.search(c)
 	case Page:
 		return s.nextPage(c)
+	case Operation:
+		return s.everything(c)
+	case Job:
+		return s.pollJob(c)
 	default:
 		if c.method != http.MethodGet && c.method != http.MethodPost {
 			return refuse(http.StatusMethodNotAllowed, "not-supported", "method "+c.method)

@@ -2,6 +2,7 @@ package fhirtest
 
 import (
 	"bytes"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -22,6 +23,9 @@ type Server struct {
 	Software string
 	// Gzip compresses answers for clients that ask for it.
 	Gzip bool
+	// Everything makes the server speak Patient/ID/$everything, by GET and POST, and say so in metadata. An honest answer is all that
+	// Want gives, in pages.
+	Everything bool
 
 	mu       sync.Mutex
 	base     string
@@ -32,6 +36,7 @@ type Server struct {
 	byType   map[string][]*stored
 	gone     map[string]bool
 	faults   []*injected
+	jobs     map[string]*job
 	log      []*Request
 	cursors  map[string]*cursor
 	sessions int
@@ -49,7 +54,7 @@ func NewServer(records ...*Record) *Server {
 	s := &Server{
 		DefaultCount: 20, MaxCount: 200, Software: "fhirtest",
 		base: "https://fhir.example.test/r4", byRef: map[string]*stored{}, byType: map[string][]*stored{},
-		gone: map[string]bool{}, cursors: map[string]*cursor{},
+		gone: map[string]bool{}, cursors: map[string]*cursor{}, jobs: map[string]*job{},
 	}
 	s.types, s.order = typeInfos()
 	for _, r := range records {
@@ -140,24 +145,37 @@ func (s *Server) Own(patientID string) map[string][]byte {
 // from there by references, at any depth, and belongs to nobody else. What belongs to another patient is neither part of
 // it nor followed.
 func (s *Server) Want(patientID string) map[string][]byte {
-	out := s.Own(patientID)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var queue []string
-	for ref := range out {
-		if st := s.byRef[ref]; st != nil {
-			queue = append(queue, st.Links...)
+	out := map[string][]byte{}
+	for _, st := range s.wanted(patientID) {
+		out[st.Ref()] = bytes.Clone(s.bytes(st))
+	}
+	return out
+}
+
+// wanted gives what Want gives, in a stable order: the patient's own, then what they reach. The caller holds the lock.
+func (s *Server) wanted(patientID string) []*stored {
+	var out []*stored
+	have := map[string]bool{}
+	if patientID == "" {
+		return nil
+	}
+	for _, typ := range slices.Sorted(maps.Keys(s.byType)) {
+		for _, st := range s.byType[typ] {
+			if st.Owner == patientID {
+				out = append(out, st)
+				have[st.Ref()] = true
+			}
 		}
 	}
-	for len(queue) > 0 {
-		ref := queue[len(queue)-1]
-		queue = queue[:len(queue)-1]
-		st := s.byRef[ref]
-		if st == nil || st.Owner != "" || out[ref] != nil {
-			continue
+	for i := 0; i < len(out); i++ {
+		for _, ref := range out[i].Links {
+			if st := s.byRef[ref]; st != nil && st.Owner == "" && !have[ref] {
+				have[ref] = true
+				out = append(out, st)
+			}
 		}
-		out[ref] = bytes.Clone(s.bytes(st))
-		queue = append(queue, st.Links...)
 	}
 	return out
 }

@@ -112,15 +112,25 @@ type Response struct {
 	RetryAfter time.Duration
 	Later      bool
 
-	buf *pagebuf.Buffer
+	buf  *pagebuf.Buffer
+	body []byte // instead of buf
 }
 
 // Body gives the bytes, valid until Release.
 func (r *Response) Body() []byte {
-	if r == nil || r.buf == nil {
+	switch {
+	case r == nil:
 		return nil
+	case r.buf == nil:
+		return r.body
 	}
 	return r.buf.Bytes()
+}
+
+// Replace puts other bytes in the place of the body, and gives the memory of the old ones back.
+func (r *Response) Replace(body []byte) {
+	r.Release()
+	r.buf, r.body = nil, body
 }
 
 // Release gives the memory of the body back. Calling it again does nothing.

@@ -1,0 +1,155 @@
+package fhirsync_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/fhirsync/fhirsync-go/fhirsync"
+	"github.com/fhirsync/fhirsync-go/fhirsync/fhirtest"
+	"github.com/fhirsync/fhirsync-go/fhirsync/store/memstore"
+)
+
+func withEverything() map[string]func() fhirsync.Strategy {
+	return map[string]func() fhirsync.Strategy{
+		"everything":     fhirsync.Everything,
+		"union":          func() fhirsync.Strategy { return fhirsync.Union(fhirsync.Everything(), fhirsync.SearchByType()) },
+		"first-of":       func() fhirsync.Strategy { return fhirsync.FirstOf(fhirsync.Everything(), fhirsync.SearchByType()) },
+		"auto":           fhirsync.Auto,
+		"search-by-type": fhirsync.SearchByType,
+	}
+}
+
+// TestEverythingFaults runs every strategy under every fault of $everything.
+func TestEverythingFaults(t *testing.T) {
+	t.Parallel()
+	faults := append([]fhirtest.Fault{{Name: "honest"}, fhirtest.Slow(4 * time.Minute).On(fhirtest.Operation)}, fhirtest.EverythingFaults()...)
+	for name, strategy := range withEverything() {
+		for _, f := range faults {
+			t.Run(name+"/"+f.Name, func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					rec := fhirtest.Generate(fhirtest.Options{Seed: 8, Size: 150, Dangling: 2, Secondary: 5})
+					srv := fhirtest.NewServer(rec, fhirtest.Generate(fhirtest.Options{Seed: 9, Size: 120}))
+					srv.Everything = true
+					srv.MaxCount = 50
+					srv.Inject(f)
+					store := new(memstore.Store)
+					c := newClient(t, srv, fhirsync.Config{Strategy: strategy()})
+					rep, err := c.Sync(t.Context(), fhirsync.Server{Name: "payer", BaseURL: srv.BaseURL()}, rec.PatientID, store, nil)
+					lost, alien := missing(srv, rec.PatientID, store)
+					if len(alien) > 0 && !strings.HasPrefix(f.Name, "EndlessPages") {
+						t.Errorf("not to be there: %v", alien)
+					}
+					if len(lost) > 0 && rep.Verdict == fhirsync.Complete {
+						t.Errorf("complete, and missing: %v\n%s", lost, rep)
+					}
+					if (rep.Verdict == fhirsync.Incomplete) != (err != nil) {
+						t.Errorf("verdict %s, error %v", rep.Verdict, err)
+					}
+					switch name {
+					case "everything":
+						if rep.Verdict == fhirsync.Complete {
+							t.Error("$everything alone proves nothing")
+						}
+					case "auto", "search-by-type":
+						// The operation is only a prefetch: what becomes of it changes nothing.
+						if len(lost) > 0 || rep.Verdict != fhirsync.Complete {
+							t.Errorf("lost %v\n%s", lost, rep)
+						}
+					case "union":
+						if len(lost) > 0 {
+							t.Errorf("lost %v\n%s", lost, rep)
+						}
+					}
+					if n := srv.Unclosed(); n != 0 {
+						t.Errorf("%d bodies left open", n)
+					}
+					if n := srv.Jobs(); n != 0 {
+						t.Errorf("%d jobs were not deleted", n)
+					}
+				})
+			})
+		}
+	}
+}
+
+func TestEverythingAloneIsHonest(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		rec := fhirtest.Generate(fhirtest.Options{Seed: 8, Size: 150})
+		srv := fhirtest.NewServer(rec)
+		srv.Everything = true
+		store := new(memstore.Store)
+		c := newClient(t, srv, fhirsync.Config{Strategy: fhirsync.Everything()})
+		rep, err := c.Sync(t.Context(), fhirsync.Server{BaseURL: srv.BaseURL()}, rec.PatientID, store, nil)
+		if err != nil || rep.Verdict != fhirsync.Restricted {
+			t.Fatalf("%v\n%s", err, rep)
+		}
+		unproven := 0
+		for _, g := range rep.Gaps {
+			if g.Reason == fhirsync.Unproven {
+				unproven++
+				for _, typ := range []string{"Observation", "Encounter", "Task"} {
+					if !strings.Contains(g.Detail, typ) {
+						t.Errorf("%s is not named: %s", typ, g.Detail)
+					}
+				}
+			}
+		}
+		if unproven != 1 {
+			t.Errorf("%d gaps of reason unproven, want one\n%s", unproven, rep)
+		}
+		if lost, alien := missing(srv, rec.PatientID, store); len(lost)+len(alien) > 0 {
+			t.Errorf("lost %v, not to be there %v", lost, alien)
+		}
+		// Metadata, the Patient, four pages: nothing else, since all references are answered by what came.
+		if n := rep.Requests.Data; n > 6 {
+			t.Errorf("%d requests for data", n)
+		}
+	})
+}
+
+func TestEverythingUnsupported(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		rec := fhirtest.Generate(fhirtest.Options{Seed: 8, Size: 100})
+		srv := fhirtest.NewServer(rec)
+		c := newClient(t, srv, fhirsync.Config{Strategy: fhirsync.Everything()})
+		rep, err := c.Sync(t.Context(), fhirsync.Server{BaseURL: srv.BaseURL()}, rec.PatientID, new(memstore.Store), nil)
+		if !errors.Is(err, fhirsync.ErrIncomplete) || rep.Interrupted {
+			t.Errorf("%v\n%s", err, rep)
+		}
+		c = newClient(t, srv, fhirsync.Config{Strategy: fhirsync.FirstOf(fhirsync.Everything(), fhirsync.SearchByType())})
+		store := new(memstore.Store)
+		rep, err = c.Sync(t.Context(), fhirsync.Server{BaseURL: srv.BaseURL()}, rec.PatientID, store, nil)
+		if lost, _ := missing(srv, rec.PatientID, store); err != nil || rep.Verdict != fhirsync.Complete || len(lost) > 0 {
+			t.Errorf("%v, lost %v\n%s", err, lost, rep)
+		}
+	})
+}
+
+// TestAutoSavesRequestsByEverything compares Auto with and without the operation.
+func TestAutoSavesRequestsByEverything(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		rec := fhirtest.Generate(fhirtest.Options{Seed: 8, Size: 2000})
+		var total [2]int
+		for i, has := range []bool{false, true} {
+			srv := fhirtest.NewServer(rec)
+			srv.Everything, srv.MaxCount = has, 50
+			rep, err := newClient(t, srv, fhirsync.Config{}).Sync(t.Context(), fhirsync.Server{BaseURL: srv.BaseURL()}, rec.PatientID, new(memstore.Store), nil)
+			if err != nil || rep.Verdict != fhirsync.Complete {
+				t.Fatalf("%v\n%s", err, rep)
+			}
+			total[i] = rep.Requests.Total()
+		}
+		if total[1] >= total[0] {
+			t.Errorf("%d requests with the operation, %d without", total[1], total[0])
+		}
+		t.Log(fmt.Sprint(total))
+	})
+}
