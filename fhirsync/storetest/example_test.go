@@ -13,6 +13,7 @@ import (
 // The whole test of a Store. memstore's Get says absent with false, which the harness turns into fs.ErrNotExist.
 func ExampleRun() {
 	test := func(t *testing.T) {
+		t.Helper()
 		storetest.Run(t, storetest.Harness{
 			Open: func(testing.TB) fhirsync.Store { return new(memstore.Store) },
 			Get: func(_ context.Context, s fhirsync.Store, key fhirsync.Key) (fhirsync.Resource, error) {

@@ -15,9 +15,9 @@ func Rules() []string {
 func Words(name string) string { return find(name).words }
 
 // Check tests one rule.
-func Check(t testing.TB, name string, h Harness) {
-	t.Helper()
-	find(name).run(t, h)
+func Check(tb testing.TB, name string, h Harness) {
+	tb.Helper()
+	find(name).run(tb, h)
 }
 
 // OddIDs are the ids of the rule odd-ids.

@@ -42,7 +42,7 @@ var powerRules = []rule{
 			c.put(s, again)
 			c.holds(s, r)
 			c.counts(s, 1)
-			c.answers(d, s, []fhirsync.Resource{r}, true)
+			c.answers(d, []fhirsync.Resource{r}, true)
 		}),
 	},
 	{
@@ -116,9 +116,9 @@ func (c *check) absent(st fhirsync.StateStore, key string) {
 	}
 }
 
-func (c *check) conflicts(st fhirsync.StateStore, key string, state []byte, rev string) {
+func (c *check) conflicts(st fhirsync.StateStore, state []byte, rev string) {
 	c.Helper()
-	if next, err := st.SaveState(c.Context(), key, state, rev); !errors.Is(err, fhirsync.ErrStateConflict) {
+	if next, err := st.SaveState(c.Context(), "k", state, rev); !errors.Is(err, fhirsync.ErrStateConflict) {
 		c.broken("SaveState with the revision %q (delete: %t), which is not the present one, gave revision %q and error %v", rev, state == nil, next, err)
 	}
 }
@@ -179,27 +179,27 @@ func stateBasics(c *check, st fhirsync.StateStore) {
 }
 
 func stateConflicts(c *check, st fhirsync.StateStore) {
-	c.conflicts(st, "k", []byte("x"), "no such revision")
-	c.conflicts(st, "k", nil, "no such revision")
+	c.conflicts(st, []byte("x"), "no such revision")
+	c.conflicts(st, nil, "no such revision")
 	c.absent(st, "k")
 	first := c.save(st, "k", "one", "")
-	c.conflicts(st, "k", []byte("x"), "")
-	c.conflicts(st, "k", nil, "")
-	c.conflicts(st, "k", []byte("x"), first+"0")
+	c.conflicts(st, []byte("x"), "")
+	c.conflicts(st, nil, "")
+	c.conflicts(st, []byte("x"), first+"0")
 	c.loads(st, "k", "one", first)
 	second := c.save(st, "k", "two", first)
-	c.conflicts(st, "k", []byte("x"), first)
-	c.conflicts(st, "k", nil, first)
+	c.conflicts(st, []byte("x"), first)
+	c.conflicts(st, nil, first)
 	c.loads(st, "k", "two", second)
 	c.save(st, "k", "", second)
-	c.conflicts(st, "k", []byte("x"), second)
+	c.conflicts(st, []byte("x"), second)
 	c.absent(st, "k")
 	third := c.save(st, "k", "three", "")
 	if third == first || third == second {
 		c.broken("after a deletion the revision %q is used again: who still has it would overwrite a state that it has never seen", third)
 	}
-	c.conflicts(st, "k", []byte("x"), first)
-	c.conflicts(st, "k", []byte("x"), second)
+	c.conflicts(st, []byte("x"), first)
+	c.conflicts(st, []byte("x"), second)
 	other := c.save(st, "other", "o", "")
 	c.loads(st, "k", "three", third)
 	c.loads(st, "other", "o", other)
@@ -236,7 +236,7 @@ func stateRace(c *check, st fhirsync.StateStore) {
 }
 
 // answers checks what Holds says about resources, in their order.
-func (c *check) answers(d fhirsync.DigestStore, s fhirsync.Store, rs []fhirsync.Resource, want ...bool) {
+func (c *check) answers(d fhirsync.DigestStore, rs []fhirsync.Resource, want ...bool) {
 	c.Helper()
 	keys, sums := keysOf(rs)
 	got, err := d.Holds(c.Context(), keys, sums)
@@ -255,39 +255,39 @@ func (c *check) answers(d fhirsync.DigestStore, s fhirsync.Store, rs []fhirsync.
 
 func digests(c *check, s fhirsync.Store, d fhirsync.DigestStore) {
 	a, b, absent := observation("a", "1"), observation("b", "1"), observation("c", "1")
-	c.answers(d, s, nil)
-	c.answers(d, s, []fhirsync.Resource{a, b}, false, false)
+	c.answers(d, nil)
+	c.answers(d, []fhirsync.Resource{a, b}, false, false)
 	c.put(s, a, b)
 	swapped := a
 	swapped.Digest = b.Digest
 	// Not in Key order, with absent ones between, and the same one twice.
-	c.answers(d, s, []fhirsync.Resource{b, absent, a, swapped, absent, a}, true, false, true, false, false, true)
+	c.answers(d, []fhirsync.Resource{b, absent, a, swapped, absent, a}, true, false, true, false, false, true)
 
 	next := observation("a", "2")
 	next.LastUpdated = day.AddDate(0, 0, 1)
 	c.put(s, next)
-	c.answers(d, s, []fhirsync.Resource{a, next, b}, false, true, true)
+	c.answers(d, []fhirsync.Resource{a, next, b}, false, true, true)
 	back := a
 	back.LastUpdated = day.AddDate(0, 0, 2)
 	c.put(s, back)
-	c.answers(d, s, []fhirsync.Resource{a, next, b}, true, false, true)
+	c.answers(d, []fhirsync.Resource{a, next, b}, true, false, true)
 
 	// The digest is that of the source bytes: a wrapper that changes Raw leaves it alone, and then it is not the hash of Raw.
 	changed := observation("a", "1")
 	changed.Digest, changed.LastUpdated = [32]byte{1, 2, 3}, day.AddDate(0, 0, 3)
 	c.put(s, changed)
-	c.answers(d, s, []fhirsync.Resource{changed, a}, true, false)
+	c.answers(d, []fhirsync.Resource{changed, a}, true, false)
 	sameSource := observation("a", "written in another way by a wrapper that has changed")
 	sameSource.Digest, sameSource.LastUpdated = changed.Digest, day.AddDate(0, 0, 4)
 	c.put(s, sameSource)
 	c.holds(s, sameSource)
-	c.answers(d, s, []fhirsync.Resource{sameSource}, true)
+	c.answers(d, []fhirsync.Resource{sameSource}, true)
 
 	elsewhere, otherType, upper := b, b, b
 	elsewhere.Server = otherServer
 	otherType.Type = "Condition"
 	upper.ID = "B"
-	c.answers(d, s, []fhirsync.Resource{elsewhere, otherType, upper, b}, false, false, false, true)
+	c.answers(d, []fhirsync.Resource{elsewhere, otherType, upper, b}, false, false, false, true)
 
 	var many []fhirsync.Resource
 	var want []bool
@@ -301,7 +301,7 @@ func digests(c *check, s fhirsync.Store, d fhirsync.DigestStore) {
 		}
 	}
 	c.put(s, known...)
-	c.answers(d, s, many, want...)
+	c.answers(d, many, want...)
 }
 
 func quarantine(c *check) {

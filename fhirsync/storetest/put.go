@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -269,7 +270,7 @@ func concurrentSyncs(c *check) {
 	}
 	key := fhirsync.Key{Server: server, Type: "Practitioner", ID: "changing"}
 	for i := range syncs {
-		changing = append(changing, resource(key, strings.Repeat("seen by "+fmt.Sprint(i), 1+i)))
+		changing = append(changing, resource(key, strings.Repeat("seen by "+strconv.Itoa(i), 1+i)))
 	}
 	errs := make(chan error, syncs)
 	own := make([][]fhirsync.Resource, syncs)
@@ -311,18 +312,18 @@ func syncOnce(ctx context.Context, s fhirsync.Store, patient string, own, shared
 		if powers.Digests != nil {
 			keys, digests := keysOf(b.Resources)
 			if _, err := powers.Digests.Holds(ctx, keys, digests); err != nil {
-				return fmt.Errorf("Holds gave an error while other syncs ran: %w", err)
+				return fmt.Errorf("error of Holds while other syncs ran: %w", err)
 			}
 		}
 		if err := s.Put(ctx, b); err != nil {
-			return fmt.Errorf("Put gave an error while other syncs ran: %w", err)
+			return fmt.Errorf("error of Put while other syncs ran: %w", err)
 		}
 		if powers.State == nil {
 			continue
 		}
-		next, err := powers.State.SaveState(ctx, "run/"+patient, []byte(fmt.Sprint(len(own))), rev)
+		next, err := powers.State.SaveState(ctx, "run/"+patient, []byte(strconv.Itoa(len(own))), rev)
 		if err != nil {
-			return fmt.Errorf("SaveState gave an error while other syncs ran: %w", err)
+			return fmt.Errorf("error of SaveState while other syncs ran: %w", err)
 		}
 		rev = next
 	}

@@ -68,9 +68,9 @@ var rules = func() []rule {
 	return all
 }()
 
-func (r rule) run(t testing.TB, h Harness) {
-	t.Helper()
-	r.check(&check{TB: t, h: h, words: r.words})
+func (r rule) run(tb testing.TB, h Harness) {
+	tb.Helper()
+	r.check(&check{TB: tb, h: h, words: r.words})
 }
 
 // check is one rule being tested. Its TB is all that tells how it went, so that the suite can be tested itself.
