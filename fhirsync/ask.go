@@ -336,8 +336,17 @@ func (r *run) askVias(ctx context.Context, q question, strategy string, yield fu
 	for _, via := range r.vias(q.typ) {
 		v := question{typ: q.typ, via: via, label: via}
 		n := r.ledger.begin(&node{typ: q.typ, label: via})
-		err := r.askForms(ctx, v, r.viaForms(via), &tally{}, true, strategy, yield)
+		news := 0
+		err := r.askForms(ctx, v, r.viaForms(via), &tally{}, true, strategy, func(p *Page) bool {
+			news += len(p.Resources)
+			return yield(p)
+		})
 		r.ledger.end(n, true)
+		r.server.facts.with(func(f *facts) {
+			if f.vias[q.typ+" "+via]++; news > 0 {
+				delete(f.vias, q.typ+" "+via)
+			}
+		})
 		if err != nil {
 			return err
 		}

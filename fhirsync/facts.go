@@ -24,6 +24,8 @@ type facts struct {
 
 	doubled map[string]int // by type: empty answers that were checked by another parameter
 
+	vias map[string]int // by type and parameter: answers in a row that brought nothing new
+
 	echo           echo
 	rejectsUnknown bool
 	nothing        int // the status with which the server says nothing; 0: not known
@@ -66,7 +68,7 @@ var pageSizes = [...]int{200, 50, 0}
 func newFacts() *facts {
 	return &facts{
 		styles: map[bool]bool{}, forms: map[string]form{}, brought: map[string]bool{}, absent: map[string]bool{},
-		refusals: map[string]map[ident]bool{}, doubled: map[string]int{}, operations: map[string]int{}, longest: map[string]int{},
+		refusals: map[string]map[ident]bool{}, doubled: map[string]int{}, vias: map[string]int{}, operations: map[string]int{}, longest: map[string]int{},
 	}
 }
 
