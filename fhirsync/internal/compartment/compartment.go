@@ -3,8 +3,6 @@ package compartment
 
 import (
 	"iter"
-	"maps"
-	"slices"
 )
 
 // Type is what the specification says about one resource type that can belong to a patient.
@@ -22,15 +20,22 @@ type Type struct {
 	AnyMention bool
 	// Outside: not in the Patient compartment, but searchable by patient.
 	Outside bool
+	// Date is the search parameter of type date by which the type is best halved; "" where it has none that says something. Resources
+	// may lack the element: Date:missing=true asks for those.
+	Date string
+	// Splits are the ways to ask for the type in parts, where the whole is refused or capped. The first are those that guides make
+	// servers answer; an Exhaustive one further on is worth a question, because it proves the whole.
+	Splits []Split
+	// Revincluded: many servers have no search for the type, and give it with what it is about (_revinclude=TYPE:target) or not at all.
+	Revincluded bool
 }
 
 // Lookup finds a type of FHIR R4.
 func Lookup(name string) (Type, bool) {
-	t, ok := r4[name]
-	return t, ok
+	return r4Table().Lookup(name)
 }
 
 // Names yields the types of FHIR R4 in order, without Patient itself.
 func Names() iter.Seq[string] {
-	return slices.Values(slices.Sorted(maps.Keys(r4)))
+	return r4Table().Names()
 }
