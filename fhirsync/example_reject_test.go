@@ -44,10 +44,16 @@ func ExampleRejectError() {
 	store := new(picky)
 	report, err := client.Sync(context.Background(), fhirsync.Server{BaseURL: server.BaseURL()}, record.PatientID, store,
 		&fhirsync.SyncOptions{Types: []string{"Observation"}})
-	fmt.Println(err)
+	fmt.Println(report.Verdict, errors.Is(err, fhirsync.ErrIncomplete))
+	for _, gap := range report.Gaps {
+		if gap.Reason == fhirsync.Failed {
+			fmt.Printf("%s: %s\n", gap.Ref, gap.Detail)
+		}
+	}
 	o := report.Types["Observation"]
 	fmt.Printf("%d received, %d stored, %d in quarantine\n", o.Received, o.Stored, len(store.Quarantined()))
 	// Output:
-	// fhirsync: record incomplete: 1 gap: Observation/long: rejected by the store
+	// incomplete true
+	// Observation/long: rejected by the store
 	// 30 received, 29 stored, 1 in quarantine
 }

@@ -36,7 +36,6 @@ func ExampleStore() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer os.RemoveAll(dir)
 
 	record := fhirtest.Generate(fhirtest.Options{Seed: 2})
 	server := fhirtest.NewServer(record)
@@ -54,6 +53,9 @@ func ExampleStore() {
 	}
 	fmt.Println(report.Verdict)
 	fmt.Println("a file for each resource:", len(files) == report.Received() && len(files) == len(server.Want(record.PatientID)))
+	if err := os.RemoveAll(dir); err != nil {
+		log.Fatal(err)
+	}
 	// Output:
 	// complete
 	// a file for each resource: true

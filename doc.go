@@ -1,0 +1,58 @@
+// Package fhirsyncgo documents the module; it has no code. The library is package [fhirsync]:
+//
+//	import "github.com/fhirsync/fhirsync-go/fhirsync"
+//
+// It pulls one patient's whole record out of any FHIR R4 server. The promise: every resource of the patient reaches the caller's store, or
+// the report says which did not, and why.
+//
+//	package main
+//
+//	import (
+//		"context"
+//		"fmt"
+//
+//		"github.com/fhirsync/fhirsync-go/fhirsync"
+//		"github.com/fhirsync/fhirsync-go/fhirsync/store/memstore"
+//	)
+//
+//	func main() {
+//		client, err := fhirsync.New(fhirsync.Config{})
+//		if err != nil {
+//			panic(err)
+//		}
+//		server := fhirsync.Server{Name: "payer-a", BaseURL: "https://fhir.example.org/r4"}
+//		report, err := client.Sync(context.Background(), server, "17", new(memstore.Store), nil)
+//		fmt.Println(report, err)
+//	}
+//
+// # Packages
+//
+//   - [fhirsync]: Client, Server, Store, Strategy, Session, Report, events and errors.
+//   - [fhirsync/store/memstore] and [fhirsync/store/dirstore]: stores in memory and in a folder of NDJSON files.
+//   - [fhirsync/storetest]: the contract of a Store as a test suite.
+//   - [fhirsync/fhirtest]: a FHIR server for tests that knows the truth about its patients and misbehaves on request.
+//   - [quirks]: what a server says about itself.
+//   - [refs]: FHIR references: what kind one is, and where in a resource they stand.
+//   - [ratelimit]: one limit per server, shared by all who ask it.
+//   - examples/pull: the main job as a program.
+//
+// quirks, refs and ratelimit know nothing of fhirsync and are useful alone.
+//
+// # Stability
+//
+// This is version 0: a minor version may break callers, and the change log says how. Structs grow by fields, the set of events and of gap
+// reasons grows by members, stores grow by fields of [fhirsync.Powers]; none of that counts as a break. The interfaces [fhirsync.Store] and
+// [fhirsync.Strategy] do not grow.
+//
+// [fhirsync]: https://pkg.go.dev/github.com/fhirsync/fhirsync-go/fhirsync
+// [fhirsync.Powers]: https://pkg.go.dev/github.com/fhirsync/fhirsync-go/fhirsync#Powers
+// [fhirsync.Store]: https://pkg.go.dev/github.com/fhirsync/fhirsync-go/fhirsync#Store
+// [fhirsync.Strategy]: https://pkg.go.dev/github.com/fhirsync/fhirsync-go/fhirsync#Strategy
+// [fhirsync/store/memstore]: https://pkg.go.dev/github.com/fhirsync/fhirsync-go/fhirsync/store/memstore
+// [fhirsync/store/dirstore]: https://pkg.go.dev/github.com/fhirsync/fhirsync-go/fhirsync/store/dirstore
+// [fhirsync/storetest]: https://pkg.go.dev/github.com/fhirsync/fhirsync-go/fhirsync/storetest
+// [fhirsync/fhirtest]: https://pkg.go.dev/github.com/fhirsync/fhirsync-go/fhirsync/fhirtest
+// [quirks]: https://pkg.go.dev/github.com/fhirsync/fhirsync-go/quirks
+// [refs]: https://pkg.go.dev/github.com/fhirsync/fhirsync-go/refs
+// [ratelimit]: https://pkg.go.dev/github.com/fhirsync/fhirsync-go/ratelimit
+package fhirsyncgo
