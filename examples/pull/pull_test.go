@@ -61,7 +61,7 @@ func TestTheVerdictDecidesTheExitStatus(t *testing.T) {
 		{name: "everything alone", args: []string{"-strategy", "everything"}, want: 4, out: "unproven"},
 		{name: "some types", args: few, want: 0, out: "only asked for: Condition, Goal, Observation"},
 		{name: "one type denied", args: few, faults: []fhirtest.Fault{fhirtest.Status(403).For("Goal")}, want: 4, out: "denied"},
-		{name: "cut", args: append([]string{"-strategy", "search-by-type"}, few...), faults: []fhirtest.Fault{fhirtest.PageCap(20).For("Observation")}, want: 3, out: "truncated"},
+		{name: "one type lost", args: few, faults: []fhirtest.Fault{fhirtest.Redirect("http://127.0.0.1:1").For("Goal")}, want: 3, out: "failed"},
 		{name: "token dies", args: append([]string{"-token", "t"}, few...), faults: []fhirtest.Fault{fhirtest.TokenDies(4)}, want: 3, out: "INCOMPLETE", errs: "not authorized"},
 		{name: "token dead", args: append([]string{"-token", "t"}, few...), faults: []fhirtest.Fault{fhirtest.Status(401)}, want: 1, errs: "not authorized"},
 		{name: "login page", args: few, faults: []fhirtest.Fault{fhirtest.MetadataHTML(), fhirtest.LoginPage()}, want: 1, errs: "not a FHIR server"},
