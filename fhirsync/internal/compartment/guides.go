@@ -57,4 +57,23 @@ var (
 	// https://hl7.org/fhir/us/core/CodeSystem-us-core-documentreference-category.html
 	documentCategories = some("category", `
 		http://hl7.org/fhir/us/core/CodeSystem/us-core-documentreference-category|clinical-note`)
+
+	// The same in STU3, whose code systems are others, and which has no category for documents:
+	// https://hl7.org/fhir/STU3/valueset-observation-category.html, https://hl7.org/fhir/STU3/valueset-condition-category.html,
+	// https://hl7.org/fhir/STU3/valueset-diagnostic-service-sections.html. assess-plan has had two systems there: Argonaut's and US Core's.
+	observationCategoriesSTU3 = some("category", `
+		http://hl7.org/fhir/observation-category|laboratory
+		http://hl7.org/fhir/observation-category|vital-signs
+		http://hl7.org/fhir/observation-category|social-history
+		http://hl7.org/fhir/observation-category|survey
+		http://hl7.org/fhir/observation-category|exam
+		http://hl7.org/fhir/observation-category|imaging
+		http://hl7.org/fhir/observation-category|procedure
+		http://hl7.org/fhir/observation-category|therapy`)
+	carePlanCategoriesSTU3  = some("category", "assess-plan")
+	conditionCategoriesSTU3 = some("category", `
+		http://hl7.org/fhir/condition-category|problem-list-item
+		http://hl7.org/fhir/condition-category|encounter-diagnosis
+		health-concern`)
+	reportCategoriesSTU3 = some("category", "http://hl7.org/fhir/v2/0074|LAB")
 )

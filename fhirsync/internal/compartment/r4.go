@@ -20,7 +20,7 @@ var r4 = map[string]Type{
 	"Communication":               {Params: []string{"patient", "subject"}, Via: []string{"sender", "recipient"}, Primary: []string{"subject"}},
 	"CommunicationRequest":        {Params: []string{"patient", "subject"}, Via: []string{"sender", "recipient", "requester"}, Primary: []string{"subject"}},
 	"Composition":                 {Params: []string{"patient", "subject"}, Via: []string{"author", "attester"}, Primary: []string{"subject"}},
-	"Condition":                   {Params: []string{"patient"}, Primary: []string{"subject"}},
+	"Condition":                   {Params: []string{"patient", "subject"}, Primary: []string{"subject"}},
 	"Consent":                     {Params: []string{"patient"}, Via: []string{"actor"}, Primary: []string{"patient"}},
 	"Contract":                    {Params: []string{"patient"}, Via: []string{"signer"}, AnyMention: true, Outside: true},
 	"Coverage":                    {Params: []string{"patient", "beneficiary"}, Via: []string{"policy-holder", "subscriber"}, Primary: []string{"beneficiary", "subscriber", "policyHolder"}},
