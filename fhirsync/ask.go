@@ -26,14 +26,25 @@ func (r *run) ask(ctx context.Context, q question, strategy string, yield func(*
 		}
 		absent := false
 		r.server.facts.with(func(f *facts) { absent = f.absent[q.typ] && !r.claims0(q.typ) })
+		if id := identOf(q.typ, r.patientID); id[0]%recheckOneIn == 0 {
+			absent = false // a share is asked all the same, so that it is noticed when the server gets the type.
+		}
 		if absent {
 			r.ledger.fail(q.typ, Gap{Reason: Unsupported, Detail: "the server does not have the type"})
 			return nil
 		}
 	}
 	now := !r.asked.Swap(true) || !q.whole()
+	if q.whole() {
+		if done, err := r.askAsLearned(ctx, q, strategy, yield); done || err != nil {
+			return err
+		}
+	}
 	return r.askForms(ctx, q, r.forms(q.typ), &tally{}, now, strategy, yield)
 }
+
+// recheckOneIn is the share of patients for whom something learned is asked all the same.
+const recheckOneIn = 8
 
 // claims0 is claims for callers that hold the facts.
 func (r *run) claims0(typ string) bool {
@@ -145,6 +156,7 @@ func (r *run) refusedForm(ctx context.Context, t *tally, q question, f form, e *
 	switch e.refusal() {
 	case refusedOnce:
 		t.once = e
+		r.server.facts.forget(q.typ, f)
 		// That a parameter is missing tells that the type is there.
 		t.there = t.there || anyCode(errorIssues(e.Issues), []string{"required"})
 		return !r.claims(q.typ) && r.noCaps == nil && !t.there, nil
@@ -202,6 +214,11 @@ func (r *run) conclude(ctx context.Context, q question, claimed bool, t *tally, 
 		r.refusedDefinitely(q, claimed, t.refused)
 		return nil
 	case t.once != nil:
+		if q.whole() && (claimed || t.there || r.noCaps != nil) {
+			if done, err := r.fanOut(ctx, q, t.once, strategy, yield); done || err != nil {
+				return err
+			}
+		}
 		if !claimed && !t.there && (r.noCaps == nil || r.sameForMadeUp(ctx, t.once.StatusCode)) {
 			r.remember(q.typ)
 			r.endBadly(q, r.gapOf(Unsupported, t.once))
@@ -305,7 +322,33 @@ func (r *run) endBadly(q question, g Gap) {
 		r.ledger.end(q.node, false)
 		return
 	}
+	if g.Reason == Failed && r.putOffFailure(q, g) {
+		return
+	}
 	r.ledger.fail(q.typ, g)
+}
+
+// putOffFailure keeps a question that failed for one more try at the end of the run, when the server has had time to recover.
+func (r *run) putOffFailure(q question, g Gap) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.lastPass || g.StatusCode >= 400 && g.StatusCode < 500 && g.StatusCode != 408 && g.StatusCode != 429 {
+		return false
+	}
+	r.failures = append(r.failures, q)
+	return true
+}
+
+// tryAgain asks once more what failed.
+func (r *run) tryAgain(ctx context.Context) error {
+	r.mu.Lock()
+	again := r.failures
+	r.failures, r.lastPass = nil, true
+	r.mu.Unlock()
+	return each(ctx, workers, again, func(ctx context.Context, q question) error {
+		r.ledger.note(q.typ, "failed, and was tried once more at the end")
+		return r.ask(ctx, q, r.strategy.Name(), func(*Page) bool { return true })
+	})
 }
 
 // brokeOff ends a question whose pages could not be read to their end.
@@ -319,7 +362,13 @@ func (r *run) brokeOff(q question, a *chainAnswer) {
 		g.Reason = Limited
 	}
 	g.Detail = "page " + itoa(a.pages+1) + " was lost after " + counted(a.matches, "resource") + ": " + a.err.reason()
-	r.endBadly(q, g)
+	if !q.whole() || a.matches == 0 {
+		r.endBadly(q, g)
+		return
+	}
+	// What is behind the lost page may come in parts: see verify.
+	a.question, a.lost, a.why = q, &g, g.Detail
+	r.ledger.settle(q.typ, None, &a.answer)
 }
 
 // leftInTheMiddle ends a question whose pages a strategy did not want to the end.

@@ -72,12 +72,12 @@ func (r *run) chain(ctx context.Context, q question, f form, yield func(*Page) b
 		switch again {
 		case ended:
 			c.learn()
-			c.out.matches = len(c.keys)
+			c.out.matches, c.out.keys = len(c.keys), c.keys
 			return &c.out
 		case smaller: // c.count was lowered
 		case expired:
 			if restarts++; restarts > maxRestarts {
-				c.out.matches = len(c.keys)
+				c.out.matches, c.out.keys = len(c.keys), c.keys
 				return &c.out
 			}
 			r.ledger.note(q.typ, "page links expired, the search was begun anew")

@@ -27,6 +27,8 @@ type Config struct {
 	Strategy Strategy
 	// Limit is the policy towards each server, shared by all syncs of the Client. The zero value is polite.
 	Limit ratelimit.Policy
+	// Learned keeps between processes what was learned about servers. nil: it is kept in memory only.
+	Learned StateStore
 	// MaxBytes bounds the pages and batches in flight, over all syncs of the Client, which wait for each other. 0: 256 MB.
 	MaxBytes int64
 	// MaxPage bounds one answer, inflated. A larger page is asked for in smaller pieces; a single resource that is larger becomes a gap.
@@ -138,6 +140,7 @@ func (c *Client) factsOf(key string) *facts {
 	f := c.facts[key]
 	if f == nil {
 		f = newFacts()
+		f.key = key
 		c.facts[key] = f
 	}
 	return f

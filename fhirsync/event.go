@@ -34,6 +34,12 @@ type StrategyFinished struct {
 	Supported bool `json:"supported"`
 }
 
+// Planned: the strategy Auto has made its plan.
+type Planned struct {
+	event
+	Plan *Plan `json:"plan"`
+}
+
 // PageFetched: a page or a single resource has come and was taken in.
 type PageFetched struct {
 	event
@@ -78,6 +84,9 @@ func (StrategyStarted) Kind() string { return "strategy-started" }
 
 // Kind is "strategy-finished".
 func (StrategyFinished) Kind() string { return "strategy-finished" }
+
+// Kind is "planned".
+func (Planned) Kind() string { return "planned" }
 
 // Kind is "page-fetched".
 func (PageFetched) Kind() string { return "page-fetched" }

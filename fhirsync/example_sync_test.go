@@ -12,11 +12,15 @@ import (
 	"github.com/fhirsync/fhirsync-go/ratelimit"
 )
 
-// What the error of a sync says. This server stops at 50 Observations, without an error and without a next link.
+// What the error of a sync says. This server stops at 50 Observations, without an error and without a next link, and ignores the parameters
+// by which they could be asked for in parts.
 func ExampleClient_Sync() {
 	record := fhirtest.Generate(fhirtest.Options{Seed: 1, Size: 200})
 	server := fhirtest.NewServer(record)
-	server.Inject(fhirtest.PageCap(50).For("Observation"))
+	server.Inject(
+		fhirtest.PageCap(50).For("Observation"), fhirtest.ParamIgnored("date"), fhirtest.ParamIgnored("_lastUpdated"),
+		fhirtest.ParamIgnored("category"), fhirtest.ParamIgnored("status"),
+	)
 
 	client, err := fhirsync.New(fhirsync.Config{
 		HTTPClient: server.Client(),

@@ -11,11 +11,24 @@ import (
 // facts are what was learned about one server under one kind of grant. They make later syncs cheaper. They never remove a check and never
 // loosen safety. Safe for concurrent use.
 type facts struct {
+	key string // base URL and kind of grant
+
 	mu sync.Mutex
 
 	caps   *quirks.Capabilities
 	capsAt time.Time
 
+	when      map[string]stamp // by name of the fact
+	expiredAt time.Time
+	loaded    bool       // from Config.Learned
+	rev       string     // of the saved state
+	saving    sync.Mutex // one save at a time
+
+	learned
+}
+
+// learned are the facts themselves.
+type learned struct {
 	styles   map[bool]bool             // typed or bare: has brought something, for any type
 	forms    map[string]form           // by type: the form that brought something last
 	brought  map[string]bool           // by type and form: it has brought something
@@ -31,9 +44,11 @@ type facts struct {
 	nothing        int // the status with which the server says nothing; 0: not known
 	madeUp         int // the status for a type that cannot exist; 0: not known
 
-	shownNext  bool           // a next link has been seen
-	longest    map[string]int // by type: the longest chain
-	totals     bool           // a total has been seen to go beyond a page and was right
+	splits     map[string]string // by type: the parameter by which it has to be asked in parts
+	commas     int               // -1: lists of values are taken for one value
+	shownNext  bool              // a next link has been seen
+	longest    map[string]int    // by type: the longest chain
+	totals     bool              // a total has been seen to go beyond a page and was right
 	counts     counting
 	agreed     int // counts that agreed with what came
 	largest    int // the largest count seen
@@ -66,10 +81,11 @@ const (
 var pageSizes = [...]int{200, 50, 0}
 
 func newFacts() *facts {
-	return &facts{
+	return &facts{when: map[string]stamp{}, learned: learned{
 		styles: map[bool]bool{}, forms: map[string]form{}, brought: map[string]bool{}, absent: map[string]bool{},
-		refusals: map[string]map[ident]bool{}, doubled: map[string]int{}, vias: map[string]int{}, operations: map[string]int{}, longest: map[string]int{},
-	}
+		refusals: map[string]map[ident]bool{}, doubled: map[string]int{}, vias: map[string]int{}, splits: map[string]string{},
+		operations: map[string]int{}, longest: map[string]int{},
+	}}
 }
 
 func (f *facts) statement(age time.Duration) *quirks.Capabilities {
@@ -101,6 +117,8 @@ func (f *facts) worked(typ string, form form) {
 	f.styles[form.typed] = true
 	f.forms[typ] = form
 	f.brought[typ+" "+form.name()] = true
+	delete(f.absent, typ)
+	f.confirm("style "+styleName(form.typed), "form "+typ, "brought "+typ+" "+form.name())
 }
 
 // anyStyle tells whether any form has brought anything.

@@ -3,8 +3,6 @@ package fhirsync
 import (
 	"net/url"
 	"slices"
-
-	"github.com/fhirsync/fhirsync-go/fhirsync/internal/compartment"
 )
 
 // form is how the patient is named in a question: by which parameter, and whether as "Patient/ID" or "ID". The zero form names nobody.
@@ -58,7 +56,7 @@ func (q question) whole() bool {
 
 // forms gives the forms in which a type is asked for, the most promising first.
 func (r *run) forms(typ string) []form {
-	info, _ := compartment.Lookup(typ)
+	info, _ := r.table.Lookup(typ)
 	params := slices.Clone(info.Params)
 	if len(params) == 0 {
 		params = []string{"patient", "subject"}
@@ -99,7 +97,7 @@ func rank(yes bool) int {
 // vias gives the parameters by which the patient can own resources of the type without being their subject. Those that the server's list
 // of parameters lacks are left out, where it has given a list.
 func (r *run) vias(typ string) []string {
-	info, _ := compartment.Lookup(typ)
+	info, _ := r.table.Lookup(typ)
 	info.Via = slices.DeleteFunc(slices.Clone(info.Via), func(p string) bool { return !r.viaDue(typ, p) })
 	t, listed := r.caps.Type(typ)
 	if r.noCaps != nil || !listed || len(t.SearchParams) == 0 {
@@ -121,7 +119,7 @@ func (r *run) viaDue(typ, param string) bool {
 // claims tells whether the server says that it can be asked for the type: metadata lists search-type and a parameter that names the
 // patient, or the type was answered before.
 func (r *run) claims(typ string) bool {
-	info, known := compartment.Lookup(typ)
+	info, known := r.table.Lookup(typ)
 	params := append(slices.Clone(info.Params), info.Via...)
 	if !known {
 		params = []string{"patient", "subject"}

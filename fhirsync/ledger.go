@@ -61,7 +61,10 @@ type answer struct {
 	partial  bool // the server said itself that the answer may be partial
 	withheld bool // the server said that it holds something back
 	why      string
-	again    bool // other forms were tried because references brought what this answer had not
+	keys     map[ident]struct{} // the matches; nil where they are not known any longer
+	parted   bool               // it was asked in parts of which nothing shows that they are the whole
+	lost     *Gap               // a page was lost: the gap it is unless the rest can be brought in another way
+	again    bool               // other forms were tried because references brought what this answer had not
 }
 
 // node is one obligation beside those of whole types: a part of a type, a question with parameters, a job of a strategy.
@@ -111,6 +114,15 @@ func (l *ledger) with(name string, fn func(e *typeEntry)) {
 
 // owe enters the obligation for a whole type.
 func (l *ledger) owe(name string) { l.with(name, func(e *typeEntry) { e.owed = true }) }
+
+// disown takes back what is owed, the Patient aside: another FHIR version has other types.
+func (l *ledger) disown() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for name, e := range l.types {
+		e.owed = name == "Patient"
+	}
+}
 
 // settle ends the obligation for a whole type by an answer.
 func (l *ledger) settle(name string, evidence Evidence, a *answer) {

@@ -33,7 +33,8 @@ const (
 
 // people knows which Patient ids are ours, on which server.
 type people struct {
-	base *url.URL
+	base  *url.URL
+	table *compartment.Table
 
 	mu     sync.Mutex
 	own    map[string]bool
@@ -42,7 +43,8 @@ type people struct {
 }
 
 func newPeople(base *url.URL, id string) *people {
-	return &people{base: base, own: map[string]bool{id: true}, linked: map[string]bool{}, bases: map[string]bool{}}
+	table, _ := compartment.For("")
+	return &people{base: base, table: table, own: map[string]bool{id: true}, linked: map[string]bool{}, bases: map[string]bool{}}
 }
 
 // maxBases bounds the memory for spellings of base URLs.
@@ -104,8 +106,8 @@ func (p *people) link(found []refs.Found) {
 }
 
 // primaryOf gives the elements that say whose a resource is. Types that no table knows are judged by the names FHIR uses for it.
-func primaryOf(typ string) (t compartment.Type, primary []string) {
-	t, known := compartment.Lookup(typ)
+func (p *people) primaryOf(typ string) (t compartment.Type, primary []string) {
+	t, known := p.table.Lookup(typ)
 	if known {
 		return t, t.Primary
 	}
@@ -117,7 +119,7 @@ func (p *people) judge(typ, id string, found []refs.Found, how arrival) ownershi
 	if typ == "Patient" {
 		return p.judgePatient(id, found, how)
 	}
-	info, primary := primaryOf(typ)
+	info, primary := p.primaryOf(typ)
 	var primaryOwn, primaryOther, own, other bool
 	for i := range found {
 		f := &found[i]

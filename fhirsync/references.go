@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"slices"
 
-	"github.com/fhirsync/fhirsync-go/fhirsync/internal/compartment"
 	"github.com/fhirsync/fhirsync-go/refs"
 )
 
@@ -162,7 +161,7 @@ func (r *run) followOne(ctx context.Context, t *target) error {
 		delete(r.front.unresolved, t.typ+"/"+t.id)
 		r.mu.Unlock()
 		if got.named && got.owner == ours && len(got.resources) > 0 {
-			if _, in := compartment.Lookup(t.typ); in {
+			if _, in := r.table.Lookup(t.typ); in {
 				r.ledger.with(t.typ, func(e *typeEntry) {
 					if e.settled {
 						e.closure++

@@ -30,12 +30,15 @@ type run struct {
 	patientID string
 	opts      SyncOptions
 	strategy  Strategy
+	trace     *traceWriter // nil: none
 
 	ctx    context.Context // of all requests; cancelled with the cause when the run is over
 	cancel context.CancelCauseFunc
 
 	caps   *quirks.Capabilities // never nil
 	noCaps *ServerError         // why there are none
+	table  *compartment.Table   // of the server's FHIR version
+	last   map[string]int       // by type: what the last finished sync of this patient brought; nil: not known
 	types  []string             // that are asked for, in order
 	wanted map[string]bool      // SyncOptions.Types; nil: all
 
@@ -43,16 +46,18 @@ type run struct {
 	ledger *ledger
 	writer *writer
 
-	mu      sync.Mutex
-	seen    map[ident]uint16 // what has come, to the index of its type in names
-	names   []string
-	nameIDs map[string]uint16
-	front   frontier
-	rereads map[string]reread // resources to be read by themselves, by ref
-	unsure  []string          // types whose empty answer nothing confirms, because nothing ever came
-	doubts  []doubt           // empty answers that are not believed yet
-	late    map[string]bool   // Provenance and AuditEvent whose owner shows later, by ref
-	failed  error             // of the store
+	mu       sync.Mutex
+	seen     map[ident]uint16 // what has come, to the index of its type in names
+	names    []string
+	nameIDs  map[string]uint16
+	front    frontier
+	rereads  map[string]reread // resources to be read by themselves, by ref
+	failures []question        // of whole types, to be tried once more
+	lastPass bool              // they have been
+	unsure   []string          // types whose empty answer nothing confirms, because nothing ever came
+	doubts   []doubt           // empty answers that are not believed yet
+	late     map[string]bool   // Provenance and AuditEvent whose owner shows later, by ref
+	failed   error             // of the store
 
 	asked    atomic.Bool // a whole question has been asked: the first one is never put off
 	answered atomic.Bool // anything at all came from the server
@@ -106,16 +111,26 @@ func identOf(typ, id string) ident {
 // Sync may be called concurrently, also for the same server, whose limits are then shared. Two syncs of the same patient into the same
 // store at once are correct and wasteful.
 func (c *Client) Sync(ctx context.Context, srv Server, patientID string, store Store, opts *SyncOptions) (*Report, error) {
-	switch {
-	case store == nil:
+	if store == nil {
 		return nil, errors.New("fhirsync: no store")
+	}
+	if f, ok := store.(StoreFunc); ok && f == nil {
+		return nil, errors.New("fhirsync: no store")
+	}
+	r, err := c.newRun(srv, patientID, opts)
+	if err != nil {
+		return nil, err
+	}
+	return r.sync(ctx, store)
+}
+
+// newRun checks the arguments of a sync.
+func (c *Client) newRun(srv Server, patientID string, opts *SyncOptions) (*run, error) {
+	switch {
 	case patientID == "":
 		return nil, errors.New("fhirsync: no patient id")
 	case strings.ContainsAny(patientID, "/?#") || patientID == "." || patientID == "..":
 		return nil, errors.New("fhirsync: the patient id is a logical id, not a reference or URL")
-	}
-	if f, ok := store.(StoreFunc); ok && f == nil {
-		return nil, errors.New("fhirsync: no store")
 	}
 	s, err := c.server(srv)
 	if err != nil {
@@ -123,16 +138,14 @@ func (c *Client) Sync(ctx context.Context, srv Server, patientID string, store S
 	}
 	r := &run{
 		client: c, server: s, id: rand.Text(), patientID: patientID, strategy: c.cfg.Strategy,
-		people: newPeople(s.base, patientID), seen: map[ident]uint16{}, names: []string{""}, nameIDs: map[string]uint16{}, answeredAll: map[string]bool{}, rereads: map[string]reread{}, late: map[string]bool{}, front: newFrontier(),
+		people: newPeople(s.base, patientID), seen: map[ident]uint16{}, names: []string{""}, nameIDs: map[string]uint16{},
+		answeredAll: map[string]bool{}, rereads: map[string]reread{}, late: map[string]bool{}, front: newFrontier(),
 		caps: &quirks.Capabilities{},
 	}
 	if opts != nil {
 		r.opts = *opts
 	}
-	if err := r.scope(); err != nil {
-		return nil, err
-	}
-	return r.sync(ctx, store)
+	return r, r.scope()
 }
 
 // scope decides which types are asked for.
@@ -146,12 +159,27 @@ func (r *run) scope() error {
 			r.wanted[t] = true
 		}
 	}
-	for name := range compartment.Names() {
+	r.table, _ = compartment.For("")
+	return nil
+}
+
+// chooseTypes decides which types are asked for: those of the FHIR version's table, and those that metadata lists with a parameter for the
+// patient and no table knows.
+func (r *run) chooseTypes() {
+	for name := range r.table.Names() {
 		if r.wants(name) {
 			r.types = append(r.types, name)
 		}
 	}
-	return nil
+	for _, name := range r.caps.Types() {
+		if _, known := r.table.Lookup(name); !known && name != "Patient" && isTypeName(name) && r.wants(name) && r.caps.ClaimsSearchBy(name, "patient", "subject") {
+			r.types = append(r.types, name)
+		}
+	}
+	slices.Sort(r.types)
+	for _, t := range r.types {
+		r.ledger.owe(t)
+	}
 }
 
 func isTypeName(t string) bool {
@@ -161,23 +189,32 @@ func isTypeName(t string) bool {
 // wants tells whether resources of a type are in the caller's scope.
 func (r *run) wants(typ string) bool { return r.wanted == nil || r.wanted[typ] }
 
-func (r *run) sync(ctx context.Context, store Store) (*Report, error) {
+// begin makes what a run needs before its first request. r.cancel must be called at its end.
+func (r *run) begin(ctx context.Context) {
 	r.ctx, r.cancel = context.WithCancelCause(ctx)
-	defer r.cancel(nil)
 	r.report = &Report{
 		Run: r.id, Server: r.server.name, PatientID: r.patientID, Strategy: r.strategy.Name(), Started: time.Now(),
 		Filter: slices.Sorted(slices.Values(r.opts.Types)),
 	}
 	r.ledger = newLedger(func(g Gap) { r.emit(GapFound{event: r.event(), Type: g.Type, Reason: g.Reason}) })
+	r.beginTrace()
+}
+
+func (r *run) sync(ctx context.Context, store Store) (*Report, error) {
+	r.begin(ctx)
+	defer r.cancel(nil)
 	r.ledger.owe("Patient")
-	for _, t := range r.types {
-		r.ledger.owe(t)
+	for name := range r.table.Names() { // until metadata has been read.
+		if r.wants(name) {
+			r.ledger.owe(name)
+		}
 	}
 	r.writer = newWriter(r, store)
 	storeCtx, stop := graceful(ctx)
 	defer stop()
 	go r.writer.loop(storeCtx)
 
+	r.loadLearned(ctx)
 	err := r.resume(storeCtx)
 	if err == nil {
 		err = r.fetch()
@@ -191,6 +228,7 @@ func (r *run) sync(ctx context.Context, store Store) (*Report, error) {
 	if failed := r.storeErr(); failed != nil && !interrupted {
 		err, interrupted = &StoreError{failed}, true
 	}
+	r.saveLearned(storeCtx)
 	return r.finish(storeCtx, err, interrupted)
 }
 
@@ -238,7 +276,7 @@ func (r *run) fetch() error {
 func (r *run) complete(ctx context.Context) error {
 	const rounds = 10 // two are usual; the rest is for servers that change under our eyes.
 	for range rounds {
-		for _, step := range []func(context.Context) error{r.resolveDoubts, r.readAgain, r.decide, r.followReferences, r.verify} {
+		for _, step := range []func(context.Context) error{r.resolveDoubts, r.tryAgain, r.readAgain, r.decide, r.followReferences, r.verify} {
 			if err := step(ctx); err != nil {
 				return err
 			}
@@ -271,6 +309,14 @@ func (r *run) reportUnsure() {
 
 // introduce reads metadata and the Patient: it tells whether this is a FHIR server that knows the patient.
 func (r *run) introduce() error {
+	if err := r.readMetadata(); err != nil {
+		return err
+	}
+	return r.readPatient()
+}
+
+// readMetadata reads the CapabilityStatement, or finds out that there is none, and chooses the types.
+func (r *run) readMetadata() error {
 	caps, err := r.server.capabilities(r.ctx, func(req *transport.Request) (*transport.Response, error) {
 		return r.send(r.ctx, "metadata", "", forMetadata, req)
 	})
@@ -286,11 +332,18 @@ func (r *run) introduce() error {
 		return err
 	default:
 		r.caps = caps
-		if v := caps.FHIRVersion; v != "" && !strings.HasPrefix(v, "4.0") {
-			return &VersionError{Version: v}
+		table, ok := compartment.For(caps.FHIRVersion)
+		if !ok {
+			return &VersionError{Version: caps.FHIRVersion}
+		}
+		if table != r.table {
+			r.table = table
+			r.people.table = table
+			r.ledger.disown()
 		}
 	}
-	return r.readPatient()
+	r.chooseTypes()
+	return nil
 }
 
 // readPatient brings the Patient: by read, and where that is refused, by search.
@@ -449,6 +502,11 @@ func (r *run) send(ctx context.Context, op, typ string, why purpose, req *transp
 			event: r.event(), Op: op, Type: typ, Attempt: again.Attempt, StatusCode: again.StatusCode, Reason: reason, Wait: again.Wait,
 		})
 	}
+	if r.trace != nil {
+		watched, done := r.traceRequest(ctx, req)
+		defer done()
+		ctx = watched
+	}
 	resp, err := r.server.http.Do(ctx, req)
 	if resp != nil && resp.Status != 0 {
 		r.answered.Store(true)
@@ -490,6 +548,7 @@ func (r *run) finish(ctx context.Context, err error, interrupted bool) (*Report,
 		rep.Verdict = Incomplete
 	}
 	rep.Resumable = r.saveLast(ctx, interrupted)
+	r.endTrace(rep)
 	switch {
 	case interrupted:
 		return rep, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -43,6 +44,13 @@ type SyncOptions struct {
 	Full bool
 	// OnEvent is told of progress, one event at a time. It should return quickly: the sync waits for it. nil: nobody is told.
 	OnEvent func(Event)
+	// Trace gets a record of all requests and answers that fhirtest.Replay can answer from, so that what a server does wrong becomes a
+	// test. It shows how the server behaves and nothing of what it says: JSON lines with methods, paths and names of parameters, status,
+	// times, sizes, the shapes of Bundles and the references between resources, each id and other value replaced by a placeholder such as
+	// {id-1}. No content, no ids, tokens, values of parameters or hosts. What an earlier sync of the Client has taught it is not asked
+	// again: a trace is whole where the Client is new and Full is set. It is written a line at a time, while requests wait; if that fails
+	// it ends there, which is a note in the report. nil: none.
+	Trace io.Writer
 }
 
 // server is a Server that was looked at, for one sync.
@@ -77,7 +85,7 @@ func (c *Client) server(s Server) (*server, error) {
 		grant = "|token"
 	}
 	o := transport.Options{
-		Base: base, RoundTripper: c.transport, Limiter: c.limiter(base.String()), Tokens: s.TokenSource, Header: s.Header.Clone(),
+		Base: base, RoundTripper: traced{c.transport}, Limiter: c.limiter(base.String()), Tokens: s.TokenSource, Header: s.Header.Clone(),
 		UserAgent: c.cfg.UserAgent, HeaderTimeout: c.timeout, MaxPause: c.cfg.Limit.MaxPause, Pool: c.pool,
 	}
 	if r, ok := s.TokenSource.(transport.Renewer); ok {

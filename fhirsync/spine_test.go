@@ -78,7 +78,7 @@ func TestFaults(t *testing.T) {
 				store := new(memstore.Store)
 				rep, err := newClient(t, srv, fhirsync.Config{}).Sync(t.Context(), fhirsync.Server{Name: "payer", BaseURL: srv.BaseURL()}, rec.PatientID, store, nil)
 				lost, alien := missing(srv, rec.PatientID, store)
-				t.Logf("lost %d, verdict %s, %d requests", len(lost), rep.Verdict, rep.Requests.Total())
+				t.Logf("%s: lost %d, verdict %s, %d requests", f.Name, len(lost), rep.Verdict, rep.Requests.Total())
 				if len(alien) > 0 && f.Name != "EndlessPages" {
 					t.Errorf("not to be there: %v", alien)
 				}

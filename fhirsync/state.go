@@ -242,7 +242,7 @@ func (r *run) snapshot() []byte {
 	for name, e := range r.ledger.types {
 		owed[name] = owed[name] || e.owed
 		switch a := e.whole; {
-		case e.owed && e.settled && a != nil && !doubtful[name] && r.answeredAll[name]:
+		case e.owed && e.settled && a != nil && a.lost == nil && !a.parted && !doubtful[name] && r.answeredAll[name]:
 			s.Types[name] = savedType{Report: e.TypeReport, Closure: e.closure, Checked: e.verified && e.closure == e.closureSeen, Answer: &savedAnswer{
 				Param: a.form.param, Typed: a.form.typed, Matches: a.matches, Total: a.total, HadTotal: a.hadTotal, Totals: a.totals, Pages: a.pages,
 				Asked: a.asked, Early: a.early, Partial: a.partial, Withheld: a.withheld, Why: a.why,

@@ -61,20 +61,29 @@ type auto struct{}
 func (auto) Name() string { return "auto" }
 
 func (auto) Fetch(ctx context.Context, s *Session) error {
-	if !s.Offers("everything") {
-		return s.Run(ctx, SearchByType())
+	plan := s.Plan()
+	s.r.emit(Planned{event: s.r.event(), Plan: plan})
+	var types []string
+	prefetched := false
+	for _, step := range plan.Steps {
+		switch {
+		case step.prefetch:
+			prefetched = true
+			if err := s.Operation(ctx, Operation{Name: "everything", Prefetch: true}); err != nil {
+				return err
+			}
+		case step.Op == "search":
+			types = append(types, step.Type)
+		}
 	}
-	if err := s.Operation(ctx, Operation{Name: "everything", Prefetch: true}); err != nil {
-		return err
-	}
-	types := longestFirst(s)
 	if len(types) == 0 {
 		return nil
 	}
 	ask := func(ctx context.Context, typ string) error {
-		settled, err := s.Confirm(ctx, typ)
-		if settled || err != nil {
-			return err
+		if prefetched {
+			if settled, err := s.Confirm(ctx, typ); settled || err != nil {
+				return err
+			}
 		}
 		return s.Search(ctx, Query{Type: typ})
 	}

@@ -52,10 +52,10 @@ func (r *run) verify(ctx context.Context) error {
 	})
 }
 
-// verifyType checks one answer.
+// verifyType checks one answer, and brings in parts what it shows to be missing.
 func (r *run) verifyType(ctx context.Context, typ string, a *answer, closure int) error {
 	short := a.hadTotal && a.total > a.matches
-	sign := short || a.early || a.totals || closure > 0
+	sign := short || a.early || a.totals || a.lost != nil || closure > 0 || a.parted || r.last[typ] > a.matches
 	capped := a.matches > 0 && (isRound(a.matches) || a.matches == a.asked)
 	var trusted, shownNext, longer bool
 	r.server.facts.with(func(f *facts) {
@@ -64,7 +64,7 @@ func (r *run) verifyType(ctx context.Context, typ string, a *answer, closure int
 	})
 	count, ok := 0, false
 	if a.form.param != "" && (sign || capped || a.matches > 0 && !trusted) {
-		count, ok = r.count(ctx, a.question, a.form)
+		count, ok = r.count(ctx, question{typ: typ}, a.form)
 		if r.ctx.Err() != nil {
 			return context.Cause(r.ctx)
 		}
@@ -73,44 +73,73 @@ func (r *run) verifyType(ctx context.Context, typ string, a *answer, closure int
 		r.ledger.note(typ, "the server counts fewer than it gave")
 		ok = false
 	}
-	evidence := Ended
+	// The sign that it may have been cut at a number that looks like a cap counts for little where this server has shown longer answers.
+	capSign := capped && (a.matches < 1000 && a.pages == 1 && !shownNext || a.matches >= 1000 && !longer)
+	proven := a.parted && a.lost == nil && !a.early // its parts ended: that is all that can be had.
+	before := a.matches
 	switch {
 	case ok && count > a.matches:
-		n := count
-		r.ledger.with(typ, func(e *typeEntry) { e.Expected, e.Evidence = &n, None })
+		var err error
+		if proven, err = r.fill(ctx, typ, a, count); err != nil {
+			return err
+		}
+	case !ok && !a.parted && (short || a.early || a.totals || a.lost != nil || closure > 0 || capSign):
+		var err error
+		if proven, err = r.fill(ctx, typ, a, -1); err != nil {
+			return err
+		}
+	}
+	evidence := Ended
+	if a.parted {
+		evidence = Partitioned
+	}
+	switch {
+	case ok && count > a.matches:
+		evidence = None
 		r.ledger.gap(Gap{Type: typ, Reason: Truncated, Count: count - a.matches, Detail: truncatedText(a, count)})
-		return nil
 	case ok:
 		r.server.facts.with(func(f *facts) {
 			f.agreed++
 			longer = f.largest > count // a larger count has been seen: this one is no cap.
 			f.largest = max(f.largest, count)
 		})
-		n := count
-		r.ledger.with(typ, func(e *typeEntry) { e.Expected = &n })
 		if !(count >= 1000 && isRound(count)) || longer {
 			evidence = Counted
 		}
-		if closure > 0 {
+		if closure > 0 && a.matches == before {
 			r.ledger.gap(Gap{Type: typ, Reason: Unproven, Count: closure, Detail: "references brought what the search had not found, though it agrees with the count: the server hides some from searches"})
 		}
+	case a.parted:
+		r.ledger.gap(Gap{Type: typ, Reason: Unproven, Detail: "asked by " + r.partsOf(typ) + ", and nothing proves that this is the whole"})
+	case proven:
+	case a.lost != nil:
+		evidence = None
+		r.ledger.gap(*a.lost)
 	case short || a.early || closure > 0:
 		evidence = None
 		r.ledger.gap(Gap{Type: typ, Reason: Truncated, Detail: truncatedText(a, -1)})
 	case a.totals:
 		evidence = None
 		r.ledger.gap(Gap{Type: typ, Reason: Truncated, Detail: "Bundle.total changed between pages, and there is no count to check by"})
-	case capped && a.matches < 1000 && a.pages == 1 && !shownNext, capped && a.matches >= 1000 && !longer:
+	case capSign:
 		r.ledger.gap(Gap{Type: typ, Reason: Unproven, Detail: "ended at " + itoa(a.matches) + ", which looks like a cap, and there is no count to check by"})
 	}
-	if !ok && a.hadTotal && a.total == a.matches {
-		n := a.total
-		r.ledger.with(typ, func(e *typeEntry) { e.Expected = &n })
+	said := count
+	if !ok {
+		said = a.total
+	}
+	if ok || a.hadTotal {
+		r.ledger.with(typ, func(e *typeEntry) { e.Expected = &said })
+	}
+	if !ok && a.hadTotal && a.total == a.matches && evidence == Ended {
 		r.server.facts.with(func(f *facts) {
 			if f.totals && a.matches > 0 {
 				evidence = Counted
 			}
 		})
+	}
+	if n := r.last[typ]; n > a.matches && !ok {
+		r.ledger.note(typ, "fewer came than the last time ("+itoa(n)+"), and there is no count to check by")
 	}
 	if a.partial {
 		r.ledger.gap(Gap{Type: typ, Reason: Truncated, Detail: "the server says that its answer is partial"})
@@ -118,8 +147,15 @@ func (r *run) verifyType(ctx context.Context, typ string, a *answer, closure int
 	if a.withheld {
 		r.ledger.gap(Gap{Type: typ, Reason: Denied, Detail: "the server says that it holds something back"})
 	}
+	a.keys = nil
 	r.ledger.with(typ, func(e *typeEntry) { e.Evidence, e.verified = evidence, true })
 	return nil
+}
+
+// partsOf gives the parameter by which a type was asked in parts.
+func (r *run) partsOf(typ string) (parts string) {
+	r.ledger.with(typ, func(e *typeEntry) { parts = e.Parts })
+	return parts
 }
 
 // truncatedText says why an answer looks cut; count is what the server counts, -1 if it does not.

@@ -64,6 +64,12 @@ func (c *Capabilities) ClaimsSearch(name string, params ...string) bool {
 	return len(t.SearchParams) == 0 || slices.ContainsFunc(params, func(p string) bool { return slices.Contains(t.SearchParams, p) })
 }
 
+// ClaimsSearchBy reports whether the statement lists search-type for the type together with one of params by name.
+func (c *Capabilities) ClaimsSearchBy(name string, params ...string) bool {
+	t, ok := c.Type(name)
+	return ok && slices.Contains(t.Interactions, "search-type") && slices.ContainsFunc(params, func(p string) bool { return slices.Contains(t.SearchParams, p) })
+}
+
 // ListsParam reports whether the statement names this search parameter for the type.
 func (c *Capabilities) ListsParam(name, param string) bool {
 	t, _ := c.Type(name)
@@ -94,7 +100,7 @@ func ParseCapabilities(raw []byte) (*Capabilities, error) {
 		Rest           lenient[[]lenient[struct {
 			Mode      string
 			Operation lenient[[]lenient[struct{ Name string }]]
-			Resource lenient[[]lenient[struct {
+			Resource  lenient[[]lenient[struct {
 				Type        string
 				Interaction lenient[[]lenient[struct{ Code string }]]
 				SearchParam lenient[[]lenient[struct{ Name string }]]
