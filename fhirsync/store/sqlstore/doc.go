@@ -1,0 +1,55 @@
+// Package sqlstore keeps resources in a SQLite or PostgreSQL database that the caller opens, with a driver of the caller's choice: this
+// package imports none.
+//
+//	db, err := sql.Open("sqlite", "file:records.db?_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)&_pragma=page_size(16384)")
+//	...
+//	store, err := sqlstore.Open(ctx, db, sqlstore.SQLite, nil)
+//	...
+//	report, err := client.Sync(ctx, server, patientID, store, nil)
+//
+// All optional powers are there: an unfinished sync is resumed, what has not changed is not written again, and what cannot be stored is
+// kept in quarantine. A *Store is safe for concurrent use, and several processes may use one database.
+//
+// # Tables
+//
+// [Open] makes the tables and brings those of an older release up to date, in one transaction and under a lock. Their names begin with
+// [Options.Prefix]; here they are without it:
+//
+//	resources    no, server, type, id, version_id, last_updated, digest, body_digest, first_seen, body
+//	patients     no, server, id
+//	members      patient_no, resource_no, first_seen, last_seen: whose record a resource belongs to
+//	edges        resource_no, seq, path, reference, target_type, target_id, contained: with Options.References
+//	states       what an unfinished sync needs, and what was learned
+//	quarantine   bytes that could not be read as a resource, or that the store refused
+//	records      a view for people: server, patient_id, type, id, version_id, last_updated, first_seen, last_seen, json
+//
+// The body is kept as bytes (BLOB, bytea), because nothing else gives them back as they came: a jsonb column reorders members, drops
+// duplicates and refuses \u0000. In the view, json is the same as text, for json_extract in SQLite and a cast to jsonb in PostgreSQL:
+//
+//	SELECT json_extract(json, '$.code.text') FROM fhirsync_records WHERE patient_id = 'p1' AND type = 'Condition'
+//	SELECT json::jsonb #>> '{code,text}'     FROM fhirsync_records WHERE patient_id = 'p1' AND type = 'Condition'
+//
+// Times are UTC with microseconds; in SQLite they are text, which compares and sorts as the times do. An id that a text column cannot hold
+// (with a NUL, not UTF-8, or beginning with \x) stands there as \x and its bytes in hexadecimal. PostgreSQL's indexes take no key of
+// more than about 2,000 bytes: such a resource is rejected, becomes a gap in the report and goes into quarantine.
+//
+// # What is written
+//
+// A resource whose digest is the one held is not written, only noted as seen in the members table. One that was last updated strictly
+// before the one held, where both say when, is stale: it does not replace it, and [Store.Stats] counts it. Everything else replaces
+// what is there. All of a batch is written in one transaction, or none of it.
+//
+// # Erasing
+//
+// [Store.ErasePatient] removes one patient's record. What the database software itself leaves behind (free pages, write-ahead log,
+// backups) is the operator's to remove: PRAGMA secure_delete and VACUUM in SQLite, VACUUM in PostgreSQL.
+//
+// # Databases
+//
+// SQLite 3.35 or newer. Write-ahead logging lets readers and the writer work at the same time, a page_size of 16384 is faster for
+// resources than the default; synchronous must not be OFF. A database in memory needs db.SetMaxOpenConns(1), else each connection has its
+// own. Writers of one Store wait for each other here, and for other processes' by trying again.
+//
+// PostgreSQL 12 or newer, with the encoding UTF8. Statements work with any driver that hands strings to the server as text. Deadlocks
+// and serialization failures are tried again.
+package sqlstore

@@ -1,0 +1,123 @@
+package drivertest_test
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+
+	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
+	_ "github.com/lib/pq"              // the driver "postgres"
+	_ "modernc.org/sqlite"             // the driver "sqlite"
+
+	"github.com/fhirsync/fhirsync-go/fhirsync"
+	"github.com/fhirsync/fhirsync-go/fhirsync/internal/pgtest"
+	"github.com/fhirsync/fhirsync-go/fhirsync/store/sqlstore"
+)
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	pgtest.StopShared()
+	os.Exit(code)
+}
+
+// database is a new and empty place for a store, which can be opened any number of times.
+type database struct {
+	driver, dsn string
+	dialect     sqlstore.Dialect
+	opts        sqlstore.Options
+}
+
+// kind is a database with a driver.
+type kind struct {
+	name string
+	new  func(t testing.TB) database
+}
+
+var kinds = []kind{
+	{"sqlite", newSQLite},
+	{"pgx", func(t testing.TB) database { return newPostgres(t, "pgx") }},
+	{"pq", func(t testing.TB) database { return newPostgres(t, "postgres") }},
+}
+
+// forEach runs a test for each database.
+func forEach(t *testing.T, test func(t *testing.T, d database)) {
+	for _, k := range kinds {
+		t.Run(k.name, func(t *testing.T) {
+			t.Parallel()
+			test(t, k.new(t))
+		})
+	}
+}
+
+const pragmas = "?_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)&_pragma=page_size(16384)"
+
+func newSQLite(t testing.TB) database {
+	return database{driver: "sqlite", dsn: "file:" + filepath.Join(t.TempDir(), "records.db") + pragmas, dialect: sqlstore.SQLite}
+}
+
+var schemas atomic.Int64
+
+func newPostgres(t testing.TB, driver string) database {
+	d := database{driver: driver, dsn: pgtest.Need(t), dialect: sqlstore.Postgres}
+	d.opts.Schema = fmt.Sprintf("t%d_%d", os.Getpid(), schemas.Add(1))
+	t.Cleanup(func() {
+		db, err := sql.Open(driver, d.dsn)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer func() { _ = db.Close() }()
+		if _, err := db.ExecContext(context.Background(), `DROP SCHEMA IF EXISTS `+d.opts.Schema+` CASCADE`); err != nil {
+			t.Error(err)
+		}
+	})
+	return d
+}
+
+// db opens a pool of connections of its own.
+func (d database) db(t testing.TB) *sql.DB {
+	t.Helper()
+	db, err := sql.Open(d.driver, d.dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	return db
+}
+
+func (d database) open(t testing.TB) *sqlstore.Store {
+	t.Helper()
+	s, err := sqlstore.Open(t.Context(), d.db(t), d.dialect, &d.opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// table gives the full name of a table.
+func (d database) table(name string) string {
+	prefix := d.opts.Prefix
+	if prefix == "" {
+		prefix = "fhirsync_"
+	}
+	if d.opts.Schema != "" {
+		return d.opts.Schema + "." + prefix + name
+	}
+	return prefix + name
+}
+
+// count runs a query that gives a number.
+func count(t testing.TB, db *sql.DB, query string, args ...any) int {
+	t.Helper()
+	var n int
+	if err := db.QueryRowContext(t.Context(), query, args...).Scan(&n); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+var _ fhirsync.Store = (*sqlstore.Store)(nil)

@@ -1,0 +1,64 @@
+package drivertest_test
+
+import (
+	"context"
+	"sync"
+	"testing"
+
+	"github.com/fhirsync/fhirsync-go/fhirsync"
+	"github.com/fhirsync/fhirsync-go/fhirsync/store/sqlstore"
+	"github.com/fhirsync/fhirsync-go/fhirsync/storetest"
+)
+
+func TestConformance(t *testing.T) {
+	for _, k := range kinds {
+		for _, references := range []bool{false, true} {
+			name := k.name
+			if references {
+				name += "-references"
+			}
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				var places sync.Map // of stores
+				open := func(t testing.TB, d database) fhirsync.Store {
+					s := d.open(t)
+					places.Store(s, d)
+					return s
+				}
+				storetest.Run(t, storetest.Harness{
+					Open: func(t testing.TB) fhirsync.Store {
+						d := k.new(t)
+						d.opts.References = references
+						return open(t, d)
+					},
+					Get: func(ctx context.Context, s fhirsync.Store, key fhirsync.Key) (fhirsync.Resource, error) {
+						return s.(*sqlstore.Store).Get(ctx, key)
+					},
+					// The old connections stay as they are, like those of a process that was killed and has not been noticed yet.
+					Reopen: func(t testing.TB, prev fhirsync.Store) fhirsync.Store {
+						d, _ := places.Load(prev)
+						return open(t, d.(database))
+					},
+					Len: func(ctx context.Context, s fhirsync.Store) (n int, err error) {
+						for _, err := range s.(*sqlstore.Store).All(ctx, "") {
+							if err != nil {
+								return 0, err
+							}
+							n++
+						}
+						return n, nil
+					},
+					Quarantined: func(ctx context.Context, s fhirsync.Store) (all []fhirsync.Quarantined, err error) {
+						for q, err := range s.(*sqlstore.Store).Quarantined(ctx) {
+							if err != nil {
+								return nil, err
+							}
+							all = append(all, q)
+						}
+						return all, nil
+					},
+				})
+			})
+		}
+	}
+}

@@ -1,0 +1,446 @@
+package sqlstore
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/fhirsync/fhirsync-go/fhirsync"
+)
+
+// Bounds of one statement. A batch of a Sync is below them, but for one resource that may be larger.
+const (
+	chunkRows  = 1000
+	chunkBytes = 64 << 20
+)
+
+// maxKey is what PostgreSQL's index takes of server, type and id together: less than a third of a page, 2,704 bytes.
+const maxKey = 2000
+
+// row is a resource on its way into the table.
+type row struct {
+	*fhirsync.Resource
+	server, typ, id string   // as the columns hold them
+	body            [32]byte // digest of Raw: a wrapper may have changed it after Digest was taken
+	no              int64    // of the row in the table; 0: not known yet
+}
+
+// Put writes a batch in one transaction: all of it or nothing.
+func (s *Store) Put(ctx context.Context, batch fhirsync.Batch) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if len(batch.Resources) == 0 {
+		return nil
+	}
+	rows, err := s.rows(batch)
+	if err != nil {
+		return err
+	}
+	var done Stats
+	err = s.write(ctx, func(ctx context.Context, tx querier) (err error) {
+		for i := range rows {
+			rows[i].no = 0
+		}
+		p := putting{s: s, tx: tx, now: timestamp(time.Now())}
+		err = p.put(ctx, batch, rows)
+		done = p.done
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("sqlstore: put: %w", err)
+	}
+	s.stats.created.Add(done.Created)
+	s.stats.updated.Add(done.Updated)
+	s.stats.unchanged.Add(done.Unchanged)
+	s.stats.stale.Add(done.Stale)
+	return nil
+}
+
+// rows prepares a batch, one row for each key, or says what of it can never be stored.
+func (s *Store) rows(batch fhirsync.Batch) ([]*row, error) {
+	rejected := map[int]error{}
+	rows := make([]*row, 0, len(batch.Resources))
+	all := make([]row, len(batch.Resources))
+	at := make(map[fhirsync.Key]int, len(batch.Resources))
+	for i := range batch.Resources {
+		r := &all[i]
+		r.Resource = &batch.Resources[i]
+		r.server, r.typ, r.id = toText(r.Server), toText(r.Type), toText(r.ID)
+		switch {
+		case r.Type == "" || r.ID == "":
+			rejected[i] = errors.New("without resource type or id")
+		case s.dialect == Postgres && len(r.server)+len(r.typ)+len(r.id) > maxKey:
+			rejected[i] = errors.New("server, type and id together are too long for an index of the database")
+		}
+		r.body = sha256.Sum256(r.Raw)
+		if before, twice := at[r.Key]; twice { // no Sync does that; what comes last counts.
+			rows[before] = r
+			continue
+		}
+		at[r.Key] = len(rows)
+		rows = append(rows, r)
+	}
+	if len(rejected) > 0 {
+		return nil, &fhirsync.RejectError{Rejected: rejected}
+	}
+	return rows, nil
+}
+
+// putting is one try at a batch.
+type putting struct {
+	s       *Store
+	tx      querier
+	now     string
+	done    Stats
+	written []*row // those whose body was written
+}
+
+func (p *putting) put(ctx context.Context, batch fhirsync.Batch, rows []*row) error {
+	patient, err := p.patient(ctx, toText(batch.Server), toText(batch.PatientID))
+	if err != nil {
+		return err
+	}
+	// What the store was asked about just before (Unchanged) is there, most likely; the others are not. So only these are inserted at
+	// once, and looked up only where they were there after all.
+	var missing, there, changed []*row
+	for _, r := range rows {
+		if r.Unchanged {
+			there = append(there, r)
+		} else {
+			missing = append(missing, r)
+		}
+	}
+	for round := 0; len(missing)+len(there) > 0; round++ {
+		if round == 5 {
+			return errors.New("rows come and go under other transactions")
+		}
+		old, err := p.insert(ctx, missing)
+		if err != nil {
+			return err
+		}
+		ch, gone, err := p.compare(ctx, append(there, old...))
+		if err != nil {
+			return err
+		}
+		changed = append(changed, ch...)
+		// Erased between two statements: they are inserted in the next round.
+		missing, there = gone, nil
+	}
+	if err := p.update(ctx, changed); err != nil {
+		return err
+	}
+	if err := p.members(ctx, patient, rows); err != nil {
+		return err
+	}
+	return p.edges(ctx)
+}
+
+// patient gives the number of a patient. The row stays locked against erasing until the transaction ends. The empty id is one too: what
+// belongs to nobody in particular must not go when somebody is erased.
+func (p *putting) patient(ctx context.Context, server, id string) (int64, error) {
+	for range 5 {
+		var no int64
+		found, err := one(ctx, p.tx, p.s.sql.patient, []any{server, id}, &no)
+		if err != nil || found {
+			return no, err
+		}
+		if _, err := p.tx.ExecContext(ctx, p.s.sql.addPatient, server, id); err != nil {
+			return 0, err
+		}
+	}
+	return 0, errors.New("a patient's row comes and goes under other transactions")
+}
+
+// insert writes what is not there, and gives back what is.
+func (p *putting) insert(ctx context.Context, rows []*row) (old []*row, err error) {
+	if p.s.dialect == SQLite {
+		err = p.insertEach(ctx, rows)
+	} else {
+		for _, part := range chunks(rows) {
+			if err = p.insertMany(ctx, part); err != nil {
+				break
+			}
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range rows {
+		if r.no == 0 {
+			old = append(old, r)
+			continue
+		}
+		p.done.Created++
+		p.written = append(p.written, r)
+	}
+	return old, nil
+}
+
+// insertEach inserts row by row: in SQLite that is faster than anything with more rows in one statement, if the context is not looked at
+// in each (drivers start a goroutine for that).
+func (p *putting) insertEach(ctx context.Context, rows []*row) error {
+	return p.each(ctx, p.s.sql.insert, len(rows), func(i int) []any {
+		r := rows[i]
+		return []any{r.server, r.typ, r.id, toText(r.VersionID), nullable(timestamp(r.LastUpdated)), r.Digest[:], r.bodyDigest(), p.now, []byte(r.Raw)}
+	}, func(i int, created bool, id int64) {
+		if created {
+			rows[i].no = id
+		}
+	})
+}
+
+// each runs one prepared statement many times.
+func (p *putting) each(ctx context.Context, query string, n int, args func(i int) []any, did func(i int, changed bool, id int64)) error {
+	if n == 0 {
+		return nil
+	}
+	stmt, err := p.tx.PrepareContext(ctx, query)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = stmt.Close() }() // what it did is known by now.
+	for i := range n {
+		if i%32 == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
+		res, err := stmt.ExecContext(context.WithoutCancel(ctx), args(i)...)
+		if err != nil {
+			return err
+		}
+		if did == nil {
+			continue
+		}
+		affected, err := res.RowsAffected()
+		if err != nil {
+			return err
+		}
+		id := int64(0)
+		if affected > 0 {
+			if id, err = res.LastInsertId(); err != nil {
+				return err
+			}
+		}
+		did(i, affected > 0, id)
+	}
+	return nil
+}
+
+// bodyDigest is what the column body_digest holds: NULL where Digest says it already.
+func (r *row) bodyDigest() any {
+	if r.body == r.Digest {
+		return nil
+	}
+	return r.body[:]
+}
+
+func nullable(s string) any {
+	if s == "" {
+		return nil
+	}
+	return s
+}
+
+// columns are many rows as one parameter per column. Bodies and digests are one after the other in one binary value each: arrays of
+// binary values are different in every driver, or twice as long as text.
+type columns struct {
+	server, typ, id, version, updated, offset, length, nos list
+	digests, bodies, bodyDigests                           []byte
+}
+
+func (p *putting) columns(rows []*row) *columns {
+	c := &columns{}
+	size := 0
+	for _, r := range rows {
+		size += len(r.Raw)
+	}
+	single := len(rows) == 1
+	if !single {
+		c.bodies = make([]byte, 0, size)
+	}
+	for _, l := range []*list{&c.server, &c.typ, &c.id, &c.version, &c.updated, &c.offset, &c.length, &c.nos} {
+		l.dialect = p.s.dialect
+	}
+	at := int64(1)
+	for _, r := range rows {
+		c.server.text(r.server)
+		c.typ.text(r.typ)
+		c.id.text(r.id)
+		c.version.text(toText(r.VersionID))
+		c.updated.text(timestamp(r.LastUpdated))
+		c.offset.int(at)
+		c.length.int(int64(len(r.Raw)))
+		c.nos.int(r.no)
+		c.digests = append(c.digests, r.Digest[:]...)
+		c.bodyDigests = append(c.bodyDigests, r.body[:]...)
+		if single {
+			c.bodies = r.Raw // it may be large: no copy.
+		} else {
+			c.bodies = append(c.bodies, r.Raw...)
+		}
+		at += int64(len(r.Raw))
+	}
+	if c.bodies == nil {
+		c.bodies = []byte{}
+	}
+	return c
+}
+
+func (p *putting) insertMany(ctx context.Context, rows []*row) error {
+	byKey := make(map[fhirsync.Key]*row, len(rows))
+	for _, r := range rows {
+		byKey[fhirsync.Key{Server: r.server, Type: r.typ, ID: r.id}] = r
+	}
+	c := p.columns(rows)
+	res, err := p.tx.QueryContext(ctx, p.s.sql.insert, c.server.String(), c.typ.String(), c.id.String(), c.version.String(),
+		c.updated.String(), c.offset.String(), c.length.String(), c.digests, c.bodyDigests, c.bodies, p.now)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = res.Close() }() // Err tells.
+	for res.Next() {
+		var no int64
+		var key fhirsync.Key
+		if err := res.Scan(&no, &key.Server, &key.Type, &key.ID); err != nil {
+			return err
+		}
+		r := byKey[key]
+		if r == nil {
+			return errors.New("the database gave a row back that was not inserted")
+		}
+		r.no = no
+	}
+	return res.Err()
+}
+
+// compare looks at rows that are there, locks them against other transactions, and tells which of them are to be replaced and which are
+// not there after all.
+func (p *putting) compare(ctx context.Context, rows []*row) (changed, gone []*row, err error) {
+	for part := range slices.Chunk(rows, chunkRows) {
+		keys := p.s.keys(len(part), func(i int) (string, string, string) { return part[i].server, part[i].typ, part[i].id })
+		err := scan(ctx, p.tx, p.s.sql.held, keys, func(scan func(...any) error) error {
+			var at int
+			var no int64
+			var updated instant
+			var digest, bodyDigest []byte
+			if err := scan(&at, &no, &updated, &digest, &bodyDigest); err != nil {
+				return err
+			}
+			r := part[at]
+			r.no = no
+			if bodyDigest == nil {
+				bodyDigest = digest
+			}
+			switch {
+			case string(digest) == string(r.Digest[:]) && string(bodyDigest) == string(r.body[:]):
+				p.done.Unchanged++
+			case older(r.LastUpdated, updated.Time):
+				p.done.Stale++
+			default:
+				changed = append(changed, r)
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, nil, err
+		}
+		for _, r := range part {
+			if r.no == 0 {
+				gone = append(gone, r)
+			}
+		}
+	}
+	return changed, gone, nil
+}
+
+// older tells whether a is known to be before b, as far as the database keeps times.
+func older(a, b time.Time) bool {
+	return timestamp(a) != "" && timestamp(b) != "" && a.Truncate(time.Microsecond).Before(b)
+}
+
+func (p *putting) update(ctx context.Context, rows []*row) error {
+	p.done.Updated += int64(len(rows))
+	p.written = append(p.written, rows...)
+	if p.s.dialect == SQLite {
+		return p.each(ctx, p.s.sql.update, len(rows), func(i int) []any {
+			r := rows[i]
+			return []any{toText(r.VersionID), nullable(timestamp(r.LastUpdated)), r.Digest[:], r.bodyDigest(), []byte(r.Raw), r.no}
+		}, nil)
+	}
+	for _, part := range chunks(rows) {
+		c := p.columns(part)
+		_, err := p.tx.ExecContext(ctx, p.s.sql.update, c.nos.String(), c.version.String(), c.updated.String(), c.offset.String(),
+			c.length.String(), c.digests, c.bodyDigests, c.bodies)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// members notes that the resources were seen in the patient's record.
+func (p *putting) members(ctx context.Context, patient int64, rows []*row) error {
+	nos := make([]int64, len(rows))
+	for i, r := range rows {
+		nos[i] = r.no
+	}
+	slices.Sort(nos) // in one order everywhere, so that transactions wait for each other instead of deadlocking.
+	l := list{dialect: p.s.dialect}
+	for _, no := range nos {
+		l.int(no)
+	}
+	_, err := p.tx.ExecContext(ctx, p.s.sql.members, patient, l.String(), p.now)
+	return err
+}
+
+// chunks cuts rows into what one statement takes.
+func chunks(rows []*row) [][]*row {
+	var out [][]*row
+	from, size := 0, 0
+	for i, r := range rows {
+		if i > from && (i-from == chunkRows || size+len(r.Raw) > chunkBytes) {
+			out = append(out, rows[from:i])
+			from, size = i, 0
+		}
+		size += len(r.Raw)
+	}
+	if from < len(rows) {
+		out = append(out, rows[from:])
+	}
+	return out
+}
+
+// Holds tells which resources were put last with these digests.
+func (s *Store) Holds(ctx context.Context, keys []fhirsync.Key, digests [][32]byte) ([]bool, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if len(keys) != len(digests) {
+		return nil, fmt.Errorf("sqlstore: %d keys and %d digests", len(keys), len(digests))
+	}
+	out := make([]bool, len(keys))
+	for from := 0; from < len(keys); from += chunkRows {
+		part := keys[from:min(from+chunkRows, len(keys))]
+		args := s.keys(len(part), func(i int) (string, string, string) {
+			return toText(part[i].Server), toText(part[i].Type), toText(part[i].ID)
+		})
+		err := s.retry(ctx, func() error {
+			return scan(ctx, s.db, s.sql.holds, args, func(scan func(...any) error) error {
+				var at int
+				var digest []byte
+				if err := scan(&at, &digest); err != nil {
+					return err
+				}
+				out[from+at] = string(digest) == string(digests[from+at][:])
+				return nil
+			})
+		})
+		if err != nil {
+			return nil, fmt.Errorf("sqlstore: holds: %w", err)
+		}
+	}
+	return out, nil
+}
