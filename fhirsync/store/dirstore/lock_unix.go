@@ -28,5 +28,9 @@ func lock(path string) (unlock func() error, err error) {
 		}
 		return nil, &os.PathError{Op: "flock", Path: path, Err: err}
 	}
-	return f.Close, nil
+	return func() error {
+		// Not by Close alone: a process that is being started has the file too, until it begins to run.
+		err := syscall.Flock(int(f.Fd()), syscall.LOCK_UN) //nolint:gosec // a descriptor is small
+		return errors.Join(err, f.Close())
+	}, nil
 }

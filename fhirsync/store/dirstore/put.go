@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 
@@ -178,12 +179,18 @@ func (s *Store) write(parts []*part) error {
 	if !s.noSync {
 		// When a sync fails nobody knows what is on the disk, and the next one may say that all is well. Opening the folder anew reads
 		// what there is.
-		if err := syncAll(files); err != nil {
+		err := syncAll(files)
+		if err == nil && slices.ContainsFunc(parts, func(p *part) bool { return p.t.unnamed }) {
+			err = s.syncNames()
+		}
+		if err != nil {
 			s.broken = err
 			return err
 		}
 		for _, p := range parts {
-			p.t.unsynced = false
+			if len(p.rows) > 0 {
+				p.t.unsynced, p.t.unnamed = false, false
+			}
 		}
 	}
 	for _, p := range parts {
@@ -216,6 +223,9 @@ func syncAll(files []*os.File) error {
 	wg.Wait()
 	return errors.Join(errs...)
 }
+
+// syncNames makes the names of all files durable.
+func (s *Store) syncNames() error { return errors.Join(syncDir(s.dir), syncDir(s.hidden(""))) }
 
 // sameFile gives a type whose files would be the same on systems where case does not count, "" if there is none.
 func (s *Store) sameFile(typ string) string {

@@ -68,7 +68,11 @@ func (t *table) recover() error {
 	if rep != (repair{}) {
 		t.s.log.Warn("dirstore: repaired", "type", t.typ, "cut", rep.cut, "rows", rep.rows, "adopted", rep.adopted, "quarantined", rep.quarantined)
 	}
-	t.unsynced = true // nobody knows what a crash has left in memory only.
+	// Nobody knows what a crash has left in memory only; it is synced before an index vouches for it, or a state.
+	t.unsynced, t.unnamed = true, true
+	if rep.adopted+rep.quarantined == 0 && !t.index.full(t.s.limits.recent) && (c.rows < t.rowsSize && t.index.file != nil || t.rowsSize == headerSize) {
+		return nil // opening it once more would be as cheap.
+	}
 	return t.merge()
 }
 

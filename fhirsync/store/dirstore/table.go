@@ -19,10 +19,11 @@ type table struct {
 
 	data, rows         *os.File
 	dataSize, rowsSize int64
-	last               int64 // where the last row begins
-	live               int64 // resources
-	waste              int64 // about how many bytes of the data file are none of them
-	unsynced           bool
+	last               int64       // where the last row begins
+	live               int64       // resources
+	waste              int64       // about how many bytes of the data file are none of them
+	unsynced           bool        // the files may not be on the disk
+	unnamed            bool        // nor their names
 	suspect            atomic.Bool // something was not as it was written: the next Open has to read everything
 	index              *index
 }
@@ -181,11 +182,15 @@ func (t *table) sync() error {
 	if !t.unsynced {
 		return nil
 	}
-	if err := errors.Join(syncAll([]*os.File{t.rows, t.data}), syncDir(t.s.dir), syncDir(t.s.hidden(""))); err != nil {
+	err := syncAll([]*os.File{t.rows, t.data})
+	if t.unnamed && err == nil {
+		err = t.s.syncNames()
+	}
+	if err != nil {
 		t.s.broken = err
 		return err
 	}
-	t.unsynced = false
+	t.unsynced, t.unnamed = false, false
 	return nil
 }
 
