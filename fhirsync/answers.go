@@ -86,10 +86,7 @@ func checkBundle(b *jsonscan.Bundle) func(*transport.Response) error {
 	return func(resp *transport.Response) error {
 		body := resp.Body()
 		if resp.Status != http.StatusOK {
-			if resp.Status >= http.StatusBadRequest && anyCode(errorIssues(issuesOf(body)), transientCodes) {
-				return transport.Again(fmt.Errorf("%w", errOutcome))
-			}
-			return nil
+			return checkRefusal(resp)
 		}
 		if !transport.LooksJSON(body) {
 			return transport.Again(transport.ErrNotJSON)
@@ -113,15 +110,24 @@ func checkBundle(b *jsonscan.Bundle) func(*transport.Response) error {
 	}
 }
 
+// checkRefusal asks again where an outcome says that the trouble is passing, whatever the status. Statuses that say so themselves are left
+// to the transport, which knows what to make of Retry-After.
+func checkRefusal(resp *transport.Response) error {
+	switch s := resp.Status; {
+	case s < http.StatusBadRequest, s >= http.StatusInternalServerError, s == http.StatusTooManyRequests:
+		return nil
+	case anyCode(errorIssues(issuesOf(resp.Body())), transientCodes):
+		return transport.Again(errOutcome)
+	}
+	return nil
+}
+
 // checkResource makes a check that reads the head of a single resource.
 func checkResource(head *jsonscan.Header) func(*transport.Response) error {
 	return func(resp *transport.Response) error {
 		body := resp.Body()
 		if resp.Status != http.StatusOK {
-			if resp.Status >= http.StatusBadRequest && anyCode(errorIssues(issuesOf(body)), transientCodes) {
-				return transport.Again(errOutcome)
-			}
-			return nil
+			return checkRefusal(resp)
 		}
 		if !transport.LooksJSON(body) {
 			return transport.Again(transport.ErrNotJSON)

@@ -96,28 +96,31 @@ const (
 )
 
 // first gives the address of the first page.
-func (c *chain) first() *url.URL {
+func (c *chain) first() *url.URL { return c.r.searchAddress(c.q, c.form, c.count) }
+
+// searchAddress gives the address of the first page of a question.
+func (r *run) searchAddress(q question, f form, count int) *url.URL {
 	params := url.Values{}
-	for k, v := range c.q.fixed {
+	for k, v := range q.fixed {
 		params[k] = v
 	}
-	if c.form.param != "" {
-		params.Set(c.form.param, c.form.value(c.r.patientID))
+	if f.param != "" {
+		params.Set(f.param, f.value(r.patientID))
 	}
-	if c.count > 0 {
-		params.Set("_count", strconv.Itoa(c.count))
+	if count > 0 {
+		params.Set("_count", strconv.Itoa(count))
 	}
-	if op := c.q.op; op != nil {
+	if op := q.op; op != nil {
 		switch op.Level {
 		case SystemLevel:
-			return c.r.server.address(params, "$"+op.Name)
+			return r.server.address(params, "$"+op.Name)
 		case TypeLevel:
-			return c.r.server.address(params, op.Type, "$"+op.Name)
+			return r.server.address(params, op.Type, "$"+op.Name)
 		case PatientLevel:
 		}
-		return c.r.server.address(params, "Patient", c.r.patientID, "$"+op.Name)
+		return r.server.address(params, "Patient", r.patientID, "$"+op.Name)
 	}
-	return c.r.server.address(params, c.q.typ)
+	return r.server.address(params, q.typ)
 }
 
 // fetched is a page on its way in.
@@ -343,6 +346,9 @@ func (c *chain) take(ctx context.Context, page *fetched) bool {
 	b := page.b
 	if page.number == 1 {
 		c.self(ctx, b)
+		c.out.inside = page.resp.Inside
+	} else {
+		c.out.inside = false // it had a next link.
 	}
 	if b.HasTotal {
 		if c.out.total >= 0 && c.out.total != b.Total && c.out.pages > 1 && c.out.hadTotal {

@@ -114,7 +114,9 @@ type IncompleteError struct {
 // Error counts the gaps.
 func (e *IncompleteError) Error() string {
 	if len(e.Gaps) == 1 {
-		return "fhirsync: record incomplete: 1 gap: " + e.Gaps[0].line()
+		g := e.Gaps[0]
+		g.Ref = "" // no ids in messages.
+		return "fhirsync: record incomplete: 1 gap: " + g.line()
 	}
 	return fmt.Sprintf("fhirsync: record incomplete: %d gaps", len(e.Gaps))
 }

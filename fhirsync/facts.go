@@ -49,6 +49,7 @@ type learned struct {
 	shownNext  bool              // a next link has been seen
 	longest    map[string]int    // by type: the longest chain
 	totals     bool              // a total has been seen to go beyond a page and was right
+	batch      batching
 	counts     counting
 	agreed     int // counts that agreed with what came
 	largest    int // the largest count seen

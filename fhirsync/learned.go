@@ -78,6 +78,7 @@ func (f *facts) values() map[string]string {
 	set("next", "shown", f.shownNext)
 	set("totals", "right", f.totals)
 	set("counts", strconv.Itoa(int(f.counts)), f.counts != countUnknown)
+	set("batch", strconv.Itoa(int(f.batch)), f.batch != batchUnknown)
 	set("commas", "no", f.commas < 0)
 	set("page-size", strconv.Itoa(f.pageSize), f.pageSize > 0)
 	for name, m := range map[string]map[string]int{
@@ -209,6 +210,8 @@ func (f *facts) setNumber(kind, about string, n int) bool {
 		f.nothing = n
 	case "made-up":
 		f.madeUp = n
+	case "batch":
+		f.batch = batching(n)
 	case "counts":
 		f.counts = counting(n)
 	case "page-size":

@@ -62,6 +62,7 @@ type answer struct {
 	withheld bool // the server said that it holds something back
 	why      string
 	keys     map[ident]struct{} // the matches; nil where they are not known any longer
+	inside   bool               // it came inside of a batch, where servers cut searches without a sign
 	parted   bool               // it was asked in parts of which nothing shows that they are the whole
 	lost     *Gap               // a page was lost: the gap it is unless the rest can be brought in another way
 	again    bool               // other forms were tried because references brought what this answer had not

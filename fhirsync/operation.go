@@ -177,6 +177,13 @@ func (s *Session) Confirm(ctx context.Context, typ string) (settled bool, err er
 	return false, nil
 }
 
+// received tells whether resources of a type have come.
+func (s *Session) received(typ string) bool {
+	n := 0
+	s.r.ledger.with(typ, func(e *typeEntry) { n = e.Received })
+	return n > 0
+}
+
 // cover notes that an operation brought what it has of all types.
 func (l *ledger) cover() {
 	l.mu.Lock()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"net/http"
+	"net/url"
 	"slices"
 
 	"github.com/fhirsync/fhirsync-go/refs"
@@ -136,6 +137,11 @@ func (r *run) followReferences(ctx context.Context) error {
 		for _, t := range targets {
 			nodes[t] = r.ledger.begin(&node{typ: t.typ, label: "the target of a reference"})
 		}
+		addresses := make([]*url.URL, len(targets))
+		for i, t := range targets {
+			addresses[i] = r.server.address(nil, t.typ, t.id)
+		}
+		r.prefetch(ctx, "batch", forReferences, addresses)
 		err := each(ctx, workers, targets, func(ctx context.Context, t *target) error {
 			if err := r.followOne(ctx, t); err != nil {
 				return err

@@ -59,6 +59,10 @@ type run struct {
 	late     map[string]bool   // Provenance and AuditEvent whose owner shows later, by ref
 	failed   error             // of the store
 
+	inner      map[string]inner // answers that came in a batch, by address; guarded by mu
+	innerBytes int
+	probing    sync.Mutex // one probe for batches
+
 	asked    atomic.Bool // a whole question has been asked: the first one is never put off
 	answered atomic.Bool // anything at all came from the server
 	purpose  [4]atomic.Int64
@@ -491,6 +495,9 @@ func (r *run) emit(e Event) {
 
 // send sends one request and counts it.
 func (r *run) send(ctx context.Context, op, typ string, why purpose, req *transport.Request) (*transport.Response, error) {
+	if resp, err, ok := r.fromBatch(req); ok {
+		return resp, err
+	}
 	r.purpose[why].Add(1)
 	req.Retry = func(again transport.Retry) {
 		r.resent.Add(1)

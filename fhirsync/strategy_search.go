@@ -22,9 +22,23 @@ func (searchByType) Fetch(ctx context.Context, s *Session) error {
 	if err := s.Search(ctx, Query{Type: types[0]}); err != nil {
 		return err
 	}
+	if err := prefetchSmall(ctx, s, types[1:]); err != nil {
+		return err
+	}
 	return each(ctx, workers, types[1:], func(ctx context.Context, typ string) error {
 		return s.Search(ctx, Query{Type: typ})
 	})
+}
+
+// prefetchSmall asks at once for the types of which there is usually little.
+func prefetchSmall(ctx context.Context, s *Session, types []string) error {
+	var small []Query
+	for _, typ := range types {
+		if _, listed := s.Capabilities().Type(typ); listed && !slices.Contains(usuallyMany, typ) {
+			small = append(small, Query{Type: typ})
+		}
+	}
+	return s.Prefetch(ctx, small...)
 }
 
 // longestFirst gives the types in the order in which they are best asked for: those of which there is usually most first, so that the last
@@ -89,6 +103,22 @@ func (auto) Fetch(ctx context.Context, s *Session) error {
 	}
 	// The first question alone shows in which form this server wants to be asked.
 	if err := ask(ctx, types[0]); err != nil {
+		return err
+	}
+	small := types[1:]
+	if prefetched {
+		small = slices.DeleteFunc(slices.Clone(small), s.received)
+		var counts []Query
+		for _, typ := range types[1:] {
+			if s.received(typ) {
+				counts = append(counts, Query{Type: typ})
+			}
+		}
+		if err := s.PrefetchCounts(ctx, counts...); err != nil {
+			return err
+		}
+	}
+	if err := prefetchSmall(ctx, s, small); err != nil {
 		return err
 	}
 	return each(ctx, workers, types[1:], ask)

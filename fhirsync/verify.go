@@ -36,6 +36,13 @@ func (r *run) verify(ctx context.Context) error {
 		}
 	}
 	r.ledger.mu.Unlock()
+	var counts []*url.URL
+	for _, c := range todo {
+		if c.a != nil && r.countDue(c.a, c.typ, c.closure) {
+			counts = append(counts, r.countAddress(question{typ: c.typ}, c.a.form))
+		}
+	}
+	r.prefetch(ctx, "batch", forVerification, counts)
 	return each(ctx, workers, todo, func(ctx context.Context, c check) error {
 		if c.a == nil {
 			return r.verifyParts(ctx, c.typ)
@@ -52,18 +59,29 @@ func (r *run) verify(ctx context.Context) error {
 	})
 }
 
+// looksCapped tells whether the number of matches is one at which servers like to stop.
+func (a *answer) looksCapped() bool {
+	return a.matches > 0 && (isRound(a.matches) || a.matches == a.asked)
+}
+
+// countDue tells whether an answer is to be checked by a count: where something speaks for it, and always as long as this server's counts
+// have not agreed often enough.
+func (r *run) countDue(a *answer, typ string, closure int) bool {
+	trusted, fails := false, false
+	r.server.facts.with(func(f *facts) { trusted, fails = f.agreed >= trustAfter, f.counts == countFails })
+	sign := a.hadTotal && a.total > a.matches || a.early || a.totals || a.lost != nil || closure > 0 || a.parted || r.last[typ] > a.matches ||
+		a.inside && a.matches > 0
+	return !fails && a.form.param != "" && (sign || a.looksCapped() || a.matches > 0 && !trusted)
+}
+
 // verifyType checks one answer, and brings in parts what it shows to be missing.
 func (r *run) verifyType(ctx context.Context, typ string, a *answer, closure int) error {
 	short := a.hadTotal && a.total > a.matches
-	sign := short || a.early || a.totals || a.lost != nil || closure > 0 || a.parted || r.last[typ] > a.matches
-	capped := a.matches > 0 && (isRound(a.matches) || a.matches == a.asked)
-	var trusted, shownNext, longer bool
-	r.server.facts.with(func(f *facts) {
-		trusted, shownNext = f.agreed >= trustAfter, f.shownNext
-		longer = f.longest[typ] > a.matches
-	})
+	capped := a.looksCapped()
+	var shownNext, longer bool
+	r.server.facts.with(func(f *facts) { shownNext, longer = f.shownNext, f.longest[typ] > a.matches })
 	count, ok := 0, false
-	if a.form.param != "" && (sign || capped || a.matches > 0 && !trusted) {
+	if r.countDue(a, typ, closure) {
 		count, ok = r.count(ctx, question{typ: typ}, a.form)
 		if r.ctx.Err() != nil {
 			return context.Cause(r.ctx)
@@ -74,7 +92,7 @@ func (r *run) verifyType(ctx context.Context, typ string, a *answer, closure int
 		ok = false
 	}
 	// The sign that it may have been cut at a number that looks like a cap counts for little where this server has shown longer answers.
-	capSign := capped && (a.matches < 1000 && a.pages == 1 && !shownNext || a.matches >= 1000 && !longer)
+	capSign := a.inside && a.matches > 0 || capped && (a.matches < 1000 && a.pages == 1 && !shownNext || a.matches >= 1000 && !longer)
 	proven := a.parted && a.lost == nil && !a.early // its parts ended: that is all that can be had.
 	before := a.matches
 	switch {
@@ -199,6 +217,17 @@ func (r *run) verifyParts(ctx context.Context, typ string) error {
 	return nil
 }
 
+// countAddress gives the address that counts what a question finds.
+func (r *run) countAddress(q question, f form) *url.URL {
+	params := url.Values{}
+	maps.Copy(params, q.fixed)
+	if f.param != "" {
+		params.Set(f.param, f.value(r.patientID))
+	}
+	params.Set("_summary", "count")
+	return r.server.address(params, q.typ)
+}
+
 // count asks the server how many resources a question finds; ok is false where it does not say.
 func (r *run) count(ctx context.Context, q question, f form) (n int, ok bool) {
 	fails := false
@@ -206,14 +235,8 @@ func (r *run) count(ctx context.Context, q question, f form) (n int, ok bool) {
 	if fails {
 		return 0, false
 	}
-	params := url.Values{}
-	maps.Copy(params, q.fixed)
-	if f.param != "" {
-		params.Set(f.param, f.value(r.patientID))
-	}
-	params.Set("_summary", "count")
 	b := new(jsonscan.Bundle)
-	address := r.server.address(params, q.typ)
+	address := r.countAddress(q, f)
 	resp, err := r.send(ctx, "count", q.typ, forVerification, &transport.Request{Small: true, URL: address, Check: checkBundle(b)})
 	defer resp.Release()
 	fail := serverError("count", q.typ, address.String(), resp, err)

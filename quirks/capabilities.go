@@ -24,7 +24,9 @@ type Capabilities struct {
 	// Operations are the names of the operations listed for the whole system. Some servers list "everything" here that answer to it on a
 	// Patient (WSO2, August 2026, own observation).
 	Operations []string
-	types      map[string]TypeCapabilities
+	// Interactions are the codes listed for the whole system ("batch", "transaction").
+	Interactions []string
+	types        map[string]TypeCapabilities
 }
 
 // TypeCapabilities is what is claimed for one resource type.
@@ -76,6 +78,11 @@ func (c *Capabilities) ListsParam(name, param string) bool {
 	return slices.Contains(t.SearchParams, param)
 }
 
+// ClaimsInteraction reports whether the statement lists an interaction with the whole system.
+func (c *Capabilities) ClaimsInteraction(code string) bool {
+	return c != nil && slices.Contains(c.Interactions, code)
+}
+
 // ClaimsOperation reports whether the statement lists an operation by this name for the type, or for the whole system.
 func (c *Capabilities) ClaimsOperation(typ, name string) bool {
 	if c == nil {
@@ -100,7 +107,9 @@ func ParseCapabilities(raw []byte) (*Capabilities, error) {
 		Rest           lenient[[]lenient[struct {
 			Mode      string
 			Operation lenient[[]lenient[struct{ Name string }]]
-			Resource  lenient[[]lenient[struct {
+			// Of the whole system.
+			Interaction lenient[[]lenient[struct{ Code string }]]
+			Resource    lenient[[]lenient[struct {
 				Type        string
 				Interaction lenient[[]lenient[struct{ Code string }]]
 				SearchParam lenient[[]lenient[struct{ Name string }]]
@@ -122,6 +131,9 @@ func ParseCapabilities(raw []byte) (*Capabilities, error) {
 	for _, rest := range s.Rest.v {
 		if rest.v.Mode == "client" {
 			continue
+		}
+		for _, i := range rest.v.Interaction.v {
+			c.Interactions = append(c.Interactions, i.v.Code)
 		}
 		for _, o := range rest.v.Operation.v {
 			c.Operations = append(c.Operations, o.v.Name)

@@ -32,6 +32,7 @@ type Fault struct {
 	answer func(s *Server, c *call) *reply                     // instead of the server; nil: the server answers
 	state  func(f *injected, s *Server, c *call) *reply        // the same, for faults that keep a memory per server
 	query  func(s *Server, c *call, q *query) *reply           // after the parameters were understood
+	batch  func(entries []batchEntry) []batchEntry             // before the answers of a batch are written
 	job    func() (polls int, nested bool)                     // $everything becomes a job
 	find   func(s *Server, c *call, q *query, found *findings) // after the search ran
 	size   func(s *Server, c *call, p *page)                   // before the page is cut

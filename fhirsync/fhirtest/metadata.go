@@ -56,6 +56,10 @@ func (s *Server) metadata(c *call) *reply {
 		}
 		b = append(b, '}')
 	}
-	b = append(b, "\n]}]}\n"...)
+	b = append(b, "\n]"...)
+	if s.Batch {
+		b = append(b, `,"interaction":[{"code":"batch"}]`...)
+	}
+	b = append(b, "}]}\n"...)
 	return newReply(http.StatusOK, fhirJSON, b)
 }

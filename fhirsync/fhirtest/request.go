@@ -22,8 +22,10 @@ const (
 	// Operation is $everything, its first page or the kick-off of its job; Job is a poll of that job, or its deletion.
 	Operation Interaction = "operation"
 	Job       Interaction = "job"
-	Other     Interaction = "other"   // anything else below the base URL
-	Foreign   Interaction = "foreign" // an address that is not this server's
+	// Batch is a batch of requests. Each of those is logged as well, as what it is.
+	Batch   Interaction = "batch"
+	Other   Interaction = "other"   // anything else below the base URL
+	Foreign Interaction = "foreign" // an address that is not this server's
 )
 
 // Request is one request the server received, as Requests gives it.
@@ -84,6 +86,8 @@ type call struct {
 	version string
 	scope   string // the patient id of a compartment search
 	cursor  *cursor
+	body    []byte   // of a batch
+	inside  bool     // one of the requests of a batch
 	entry   *Request // in the log
 	empty   bool     // a fault noticed that the search found nothing
 	hits    map[*injected]bool
@@ -128,6 +132,8 @@ func (s *Server) parse(r *http.Request, body []byte) *call {
 		if cur := s.cursors[c.query.Get(cursorParam)]; cur != nil {
 			c.cursor, c.typ = cur, cur.sess.query.typ
 		}
+	case s.Batch && r.Method == http.MethodPost && c.path == "":
+		c.kind, c.body = Batch, body
 	case parts[0] == jobPath && len(parts) == 2:
 		c.kind, c.id = Job, parts[1]
 	case s.Everything && len(parts) == 3 && parts[0] == "Patient" && parts[2] == everything && (get || r.Method == http.MethodPost):

@@ -279,6 +279,8 @@ func (s *Server) serve(c *call) *reply {
 		return s.search(c)
 	case Page:
 		return s.nextPage(c)
+	case Batch:
+		return s.batch(c)
 	case Operation:
 		return s.everything(c)
 	case Job:

@@ -26,6 +26,8 @@ type Server struct {
 	// Everything makes the server speak Patient/ID/$everything, by GET and POST, and say so in metadata. An honest answer is all that
 	// Want gives, in pages.
 	Everything bool
+	// Batch makes the server answer batches of GETs, and say so in metadata.
+	Batch bool
 
 	mu       sync.Mutex
 	base     string

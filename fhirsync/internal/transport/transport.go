@@ -112,6 +112,9 @@ type Response struct {
 	RetryAfter time.Duration
 	Later      bool
 
+	// Inside: it came inside of another answer, a batch.
+	Inside bool
+
 	buf  *pagebuf.Buffer
 	body []byte // instead of buf
 }
@@ -125,6 +128,11 @@ func (r *Response) Body() []byte {
 		return r.body
 	}
 	return r.buf.Bytes()
+}
+
+// Answer makes a Response of bytes that came in another way.
+func Answer(status int, address *url.URL, body []byte) *Response {
+	return &Response{Status: status, Header: http.Header{}, URL: address, body: body}
 }
 
 // Replace puts other bytes in the place of the body, and gives the memory of the old ones back.

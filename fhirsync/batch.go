@@ -1,0 +1,279 @@
+package fhirsync
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/fhirsync/fhirsync-go/fhirsync/internal/transport"
+	"github.com/fhirsync/fhirsync-go/internal/jsonscan"
+)
+
+// Bounds of batches (http://hl7.org/fhir/R4/http.html#transaction).
+const (
+	batchEntries  = 20       // requests in one batch
+	batchLeast    = 3        // for fewer it is not worth it
+	innerBytes    = 1 << 20  // of one inner answer; a larger one is asked for by itself
+	innerAll      = 32 << 20 // of all inner answers that are kept
+	innerSuspects = 10       // entries from which a page without next may have been cut at a default page size (WSO2 did, at 20)
+)
+
+// inner is one answer out of a batch.
+type inner struct {
+	status int
+	body   []byte
+}
+
+// batching is whether a server answers batches.
+type batching int
+
+const (
+	batchUnknown batching = iota
+	batchWorks
+	batchFails
+)
+
+// prefetch asks for several addresses in batches, where the server supports that, and keeps the answers for those who ask for them. It only
+// saves requests: whatever is not answered in a way that leaves no doubt is asked for by itself later.
+func (r *run) prefetch(ctx context.Context, op string, why purpose, addresses []*url.URL) {
+	if len(addresses) < batchLeast || !r.batches(ctx) {
+		return
+	}
+	for len(addresses) > 0 && ctx.Err() == nil {
+		n := min(len(addresses), batchEntries)
+		if !r.sendBatch(ctx, op, why, addresses[:n]) {
+			return
+		}
+		addresses = addresses[n:]
+	}
+}
+
+// batches tells whether the server answers batches: where it claims to, one small batch shows it, once per server.
+func (r *run) batches(ctx context.Context) bool {
+	known := batchUnknown
+	r.server.facts.with(func(f *facts) { known = f.batch })
+	if known != batchUnknown {
+		return known == batchWorks
+	}
+	if r.noCaps != nil || !r.caps.ClaimsInteraction("batch") && !r.caps.ClaimsInteraction("transaction") {
+		return false
+	}
+	r.probing.Lock()
+	defer r.probing.Unlock()
+	r.server.facts.with(func(f *facts) { known = f.batch })
+	if known != batchUnknown {
+		return known == batchWorks
+	}
+	patient := r.server.address(nil, "Patient", r.patientID)
+	nobody := r.server.address(url.Values{"_id": {impossibleID}}, "Patient")
+	answers, ok := r.postBatch(ctx, "batch", forVerification, []*url.URL{patient, nobody})
+	if ctx.Err() != nil {
+		return false
+	}
+	works := false
+	if ok && answers[0].status == http.StatusOK && answers[1].status == http.StatusOK {
+		head, err := jsonscan.Head(answers[0].body)
+		var b jsonscan.Bundle
+		works = err == nil && head.ResourceType == "Patient" && head.ID == r.patientID &&
+			b.Split(answers[1].body) == nil && b.ResourceType == "Bundle" && len(b.Entries) == 0
+	}
+	r.server.facts.with(func(f *facts) {
+		f.batch = batchFails
+		if works {
+			f.batch = batchWorks
+		}
+		f.confirm("batch")
+	})
+	return works
+}
+
+// sendBatch sends one batch and keeps what is beyond doubt; false: it was of no use, and the next one would not be either.
+func (r *run) sendBatch(ctx context.Context, op string, why purpose, addresses []*url.URL) bool {
+	answers, ok := r.postBatch(ctx, op, why, addresses)
+	if !ok {
+		if ctx.Err() == nil {
+			r.batchFailed()
+		}
+		return false
+	}
+	for i, a := range answers {
+		if a.status == http.StatusOK && !r.belongs(addresses[i], a.body) {
+			// An answer in another's place: none of them can be trusted.
+			r.batchFailed()
+			return false
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i, a := range answers {
+		if a.status != http.StatusOK || len(a.body) > innerBytes || r.innerBytes+len(a.body) > innerAll || r.cutInside(a.body) {
+			continue // asked for by itself: what is refused there is refused for good.
+		}
+		if r.inner == nil {
+			r.inner = map[string]inner{}
+		}
+		r.inner[addresses[i].String()] = a
+		r.innerBytes += len(a.body)
+	}
+	return true
+}
+
+func (r *run) batchFailed() {
+	r.server.facts.with(func(f *facts) { f.batch = batchFails })
+	r.ledger.note("", "a batch was not answered as it should be; requests are sent one by one")
+}
+
+// cutInside tells whether an inner searchset may have been cut at the server's default page: it is full enough, and has no next link.
+func (r *run) cutInside(body []byte) bool {
+	var b jsonscan.Bundle
+	if b.Split(body) != nil || b.ResourceType != "Bundle" || len(b.Entries) < innerSuspects {
+		return false
+	}
+	for _, l := range b.Links {
+		if l.Relation == "next" {
+			return false
+		}
+	}
+	return true
+}
+
+// belongs tells whether an inner answer is one to the request at its place.
+func (r *run) belongs(address *url.URL, body []byte) bool {
+	path := strings.TrimPrefix(strings.TrimPrefix(address.Path, r.server.base.Path), "/")
+	typ, id, read := strings.Cut(path, "/")
+	head, err := jsonscan.Head(body)
+	if err != nil {
+		return false
+	}
+	if read {
+		return head.ResourceType == typ && head.ID == id
+	}
+	if head.ResourceType != "Bundle" {
+		return head.ResourceType == "OperationOutcome"
+	}
+	var b jsonscan.Bundle
+	if b.Split(body) != nil {
+		return false
+	}
+	for _, l := range b.Links {
+		if l.Relation == "self" {
+			if u, err := url.Parse(l.URL); err == nil && strings.Contains(u.Path, "/") {
+				last := u.Path[strings.LastIndexByte(u.Path, '/')+1:]
+				if isTypeName(last) && last != typ {
+					return false
+				}
+			}
+		}
+	}
+	for i := range b.Entries {
+		if m := b.Entries[i].Mode; (m == "match" || m == "") && b.Entries[i].ResourceType != typ && b.Entries[i].ResourceType != "OperationOutcome" {
+			return false
+		}
+	}
+	return true
+}
+
+// postBatch sends a batch and gives the answers in the order of the requests; false where it was not answered as one.
+func (r *run) postBatch(ctx context.Context, op string, why purpose, addresses []*url.URL) ([]inner, bool) {
+	type request struct {
+		Method string `json:"method"`
+		URL    string `json:"url"`
+	}
+	type entry struct {
+		Request request `json:"request"`
+	}
+	bundle := struct {
+		ResourceType string  `json:"resourceType"`
+		Type         string  `json:"type"`
+		Entry        []entry `json:"entry"`
+	}{ResourceType: "Bundle", Type: "batch"}
+	root := r.server.base.String() + "/"
+	for _, a := range addresses {
+		bundle.Entry = append(bundle.Entry, entry{request{http.MethodGet, strings.TrimPrefix(a.String(), root)}})
+	}
+	body, err := json.Marshal(bundle)
+	if err != nil {
+		return nil, false
+	}
+	b := new(jsonscan.Bundle)
+	resp, err := r.send(ctx, op, "", why, &transport.Request{Method: http.MethodPost, URL: r.server.base, Body: body, Check: checkBundle(b)})
+	defer resp.Release()
+	if serverError(op, "", "", resp, err) != nil || b.Type != "batch-response" && b.Type != "" || len(b.Entries) != len(addresses) {
+		return nil, false
+	}
+	out := make([]inner, len(addresses))
+	for i := range b.Entries {
+		e := &b.Entries[i]
+		status, _, _ := strings.Cut(strings.TrimSpace(e.Status), " ")
+		if len(status) == 3 && e.Err == nil {
+			out[i].status = int(status[0]-'0')*100 + int(status[1]-'0')*10 + int(status[2]-'0')
+		}
+		if e.Resource == nil || e.ResourceType == "OperationOutcome" && out[i].status == http.StatusOK {
+			out[i].status = 0
+			continue
+		}
+		out[i].body = bytes.Clone(e.Resource)
+	}
+	return out, true
+}
+
+// fromBatch gives the answer that a batch has brought for a request, once.
+func (r *run) fromBatch(req *transport.Request) (*transport.Response, error, bool) {
+	if req.Method != "" && req.Method != http.MethodGet {
+		return nil, nil, false
+	}
+	r.mu.Lock()
+	address := req.URL.String()
+	a, ok := r.inner[address]
+	if ok {
+		delete(r.inner, address)
+		r.innerBytes -= len(a.body)
+	}
+	r.mu.Unlock()
+	if !ok {
+		return nil, nil, false
+	}
+	resp := transport.Answer(a.status, req.URL, a.body)
+	resp.Inside = true
+	if req.Check != nil {
+		if err := req.Check(resp); err != nil {
+			return nil, nil, false // asked for by itself.
+		}
+	}
+	return resp, nil, true
+}
+
+// Prefetch asks for the first pages of several queries at once where the server supports batches, so that asking them afterwards takes no
+// request of its own. Elsewhere it does nothing. It owes and settles nothing.
+func (s *Session) Prefetch(ctx context.Context, queries ...Query) error {
+	r := s.r
+	count, counts := 0, countUnknown
+	r.server.facts.with(func(f *facts) { count, counts = pageSizes[f.pageSize], f.counts })
+	if counts == countFails {
+		return nil // servers cut searches inside of batches without a sign: that shows only in a count.
+	}
+	return s.prefetch(ctx, forData, queries, func(q question, f form) *url.URL { return r.searchAddress(q, f, count) })
+}
+
+// PrefetchCounts is Prefetch for counts: those that [Session.Count] and [Session.Confirm] ask for.
+func (s *Session) PrefetchCounts(ctx context.Context, queries ...Query) error {
+	return s.prefetch(ctx, forVerification, queries, s.r.countAddress)
+}
+
+func (s *Session) prefetch(ctx context.Context, why purpose, queries []Query, address func(question, form) *url.URL) error {
+	r := s.r
+	var addresses []*url.URL
+	for _, q := range queries {
+		if forms := r.forms(q.Type); isTypeName(q.Type) && len(forms) > 0 && !r.wasSettled(q.Type) {
+			addresses = append(addresses, address(question{typ: q.Type, fixed: q.Params}, forms[0]))
+		}
+	}
+	r.prefetch(ctx, "batch", why, addresses)
+	if r.ctx.Err() != nil {
+		return context.Cause(r.ctx)
+	}
+	return nil
+}
