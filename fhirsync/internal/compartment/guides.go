@@ -5,7 +5,7 @@ var (
 	// https://hl7.org/fhir/R4/valueset-observation-category.html, and what the profiles of US Core add to it
 	// (https://hl7.org/fhir/us/core/CodeSystem-us-core-category.html). US Core and IPA make servers answer patient and category, and not
 	// patient alone (https://hl7.org/fhir/us/core/CapabilityStatement-us-core-server.html, https://hl7.org/fhir/uv/ipa/).
-	observationCategories = some("category", `
+	observationCategories = categories(`
 		http://terminology.hl7.org/CodeSystem/observation-category|laboratory
 		http://terminology.hl7.org/CodeSystem/observation-category|vital-signs
 		http://terminology.hl7.org/CodeSystem/observation-category|social-history
@@ -25,7 +25,7 @@ var (
 
 	// https://hl7.org/fhir/us/core/CodeSystem-careplan-category.html. The SNOMED codes are those that Epic's error names when a search
 	// lacks the category (longitudinal, encounter, outpatient, inpatient, dental, oncology), and patient education.
-	carePlanCategories = some("category", `
+	carePlanCategories = categories(`
 		http://hl7.org/fhir/us/core/CodeSystem/careplan-category|assess-plan
 		http://snomed.info/sct|38717003
 		http://snomed.info/sct|734163000
@@ -37,7 +37,7 @@ var (
 
 	// https://hl7.org/fhir/R4/valueset-condition-category.html and https://hl7.org/fhir/us/core/CodeSystem-condition-category.html; the
 	// others are those of US Core's assessments.
-	conditionCategories = some("category", `
+	conditionCategories = categories(`
 		http://terminology.hl7.org/CodeSystem/condition-category|problem-list-item
 		http://terminology.hl7.org/CodeSystem/condition-category|encounter-diagnosis
 		http://hl7.org/fhir/us/core/CodeSystem/condition-category|health-concern
@@ -48,20 +48,20 @@ var (
 
 	// https://hl7.org/fhir/us/core/StructureDefinition-us-core-diagnosticreport-lab.html and
 	// https://hl7.org/fhir/us/core/StructureDefinition-us-core-diagnosticreport-note.html: radiology, cardiology, pathology.
-	reportCategories = some("category", `
+	reportCategories = categories(`
 		http://terminology.hl7.org/CodeSystem/v2-0074|LAB
 		http://loinc.org|LP29684-5
 		http://loinc.org|LP29708-2
 		http://loinc.org|LP7839-6`)
 
 	// https://hl7.org/fhir/us/core/CodeSystem-us-core-documentreference-category.html
-	documentCategories = some("category", `
+	documentCategories = categories(`
 		http://hl7.org/fhir/us/core/CodeSystem/us-core-documentreference-category|clinical-note`)
 
 	// The same in STU3, whose code systems are others, and which has no category for documents:
 	// https://hl7.org/fhir/STU3/valueset-observation-category.html, https://hl7.org/fhir/STU3/valueset-condition-category.html,
 	// https://hl7.org/fhir/STU3/valueset-diagnostic-service-sections.html. assess-plan has had two systems there: Argonaut's and US Core's.
-	observationCategoriesSTU3 = some("category", `
+	observationCategoriesSTU3 = categories(`
 		http://hl7.org/fhir/observation-category|laboratory
 		http://hl7.org/fhir/observation-category|vital-signs
 		http://hl7.org/fhir/observation-category|social-history
@@ -70,10 +70,10 @@ var (
 		http://hl7.org/fhir/observation-category|imaging
 		http://hl7.org/fhir/observation-category|procedure
 		http://hl7.org/fhir/observation-category|therapy`)
-	carePlanCategoriesSTU3  = some("category", "assess-plan")
-	conditionCategoriesSTU3 = some("category", `
+	carePlanCategoriesSTU3  = categories("assess-plan")
+	conditionCategoriesSTU3 = categories(`
 		http://hl7.org/fhir/condition-category|problem-list-item
 		http://hl7.org/fhir/condition-category|encounter-diagnosis
 		health-concern`)
-	reportCategoriesSTU3 = some("category", "http://hl7.org/fhir/v2/0074|LAB")
+	reportCategoriesSTU3 = categories("http://hl7.org/fhir/v2/0074|LAB")
 )

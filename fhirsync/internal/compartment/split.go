@@ -17,7 +17,7 @@ type Split struct {
 }
 
 // Codes are the values without their code systems. That finds more: also what was filed under an older system or none, and a server that
-// keeps US Core must answer it (https://hl7.org/fhir/us/core/general-requirements.html, search syntax of token).
+// keeps US Core shall answer both (https://hl7.org/fhir/us/core/CapabilityStatement-us-core-server.html).
 func (s Split) Codes() []string {
 	out := slices.Clone(s.Values)
 	for i, v := range out {
@@ -36,7 +36,7 @@ func allButAbsent(param, codes string) Split {
 	return Split{Param: param, Values: strings.Fields(codes), Optional: true}
 }
 
-// some makes a split that nothing proves to be the whole.
-func some(param, tokens string) Split {
-	return Split{Param: param, Values: strings.Fields(tokens)}
+// categories makes the split by category, which nothing proves to be the whole.
+func categories(tokens string) Split {
+	return Split{Param: "category", Values: strings.Fields(tokens)}
 }
