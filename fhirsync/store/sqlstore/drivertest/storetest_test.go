@@ -2,7 +2,7 @@ package drivertest_test
 
 import (
 	"context"
-	"sync"
+	gosync "sync"
 	"testing"
 
 	"github.com/fhirsync/fhirsync-go/fhirsync"
@@ -19,7 +19,7 @@ func TestConformance(t *testing.T) {
 			}
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
-				var places sync.Map // of stores
+				var places gosync.Map // of stores
 				open := func(t testing.TB, d database) fhirsync.Store {
 					s := d.open(t)
 					places.Store(s, d)
