@@ -99,7 +99,7 @@ forms:
 			}
 		case a.pages > 0:
 			r.brokeOff(q, a)
-			return nil
+			return r.askVias(ctx, q, strategy, yield)
 		default:
 			stop, err := r.refusedForm(ctx, t, q, f, a.err)
 			if err != nil {

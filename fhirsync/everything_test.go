@@ -6,76 +6,11 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
-	"time"
 
 	"github.com/fhirsync/fhirsync-go/fhirsync"
 	"github.com/fhirsync/fhirsync-go/fhirsync/fhirtest"
 	"github.com/fhirsync/fhirsync-go/fhirsync/store/memstore"
 )
-
-func withEverything() map[string]func() fhirsync.Strategy {
-	return map[string]func() fhirsync.Strategy{
-		"everything":     fhirsync.Everything,
-		"union":          func() fhirsync.Strategy { return fhirsync.Union(fhirsync.Everything(), fhirsync.SearchByType()) },
-		"first-of":       func() fhirsync.Strategy { return fhirsync.FirstOf(fhirsync.Everything(), fhirsync.SearchByType()) },
-		"auto":           fhirsync.Auto,
-		"search-by-type": fhirsync.SearchByType,
-	}
-}
-
-// TestEverythingFaults runs every strategy under every fault of $everything.
-func TestEverythingFaults(t *testing.T) {
-	t.Parallel()
-	faults := append([]fhirtest.Fault{{Name: "honest"}, fhirtest.Slow(4 * time.Minute).On(fhirtest.Operation)}, fhirtest.EverythingFaults()...)
-	for name, strategy := range withEverything() {
-		for _, f := range faults {
-			t.Run(name+"/"+f.Name, func(t *testing.T) {
-				t.Parallel()
-				synctest.Test(t, func(t *testing.T) {
-					rec := fhirtest.Generate(fhirtest.Options{Seed: 8, Size: 150, Dangling: 2, Secondary: 5})
-					srv := fhirtest.NewServer(rec, fhirtest.Generate(fhirtest.Options{Seed: 9, Size: 120}))
-					srv.Everything = true
-					srv.MaxCount = 50
-					srv.Inject(f)
-					store := new(memstore.Store)
-					c := newClient(t, srv, fhirsync.Config{Strategy: strategy()})
-					rep, err := c.Sync(t.Context(), fhirsync.Server{Name: "payer", BaseURL: srv.BaseURL()}, rec.PatientID, store, nil)
-					lost, alien := missing(srv, rec.PatientID, store)
-					if len(alien) > 0 && !strings.HasPrefix(f.Name, "EndlessPages") {
-						t.Errorf("not to be there: %v", alien)
-					}
-					if len(lost) > 0 && rep.Verdict == fhirsync.Complete {
-						t.Errorf("complete, and missing: %v\n%s", lost, rep)
-					}
-					if (rep.Verdict == fhirsync.Incomplete) != (err != nil) {
-						t.Errorf("verdict %s, error %v", rep.Verdict, err)
-					}
-					switch name {
-					case "everything":
-						if rep.Verdict == fhirsync.Complete {
-							t.Error("$everything alone proves nothing")
-						}
-					case "auto", "search-by-type":
-						// The operation is only a prefetch: what becomes of it changes nothing.
-						if len(lost) > 0 || rep.Verdict != fhirsync.Complete {
-							t.Errorf("lost %v\n%s", lost, rep)
-						}
-					case "union":
-						if len(lost) > 0 {
-							t.Errorf("lost %v\n%s", lost, rep)
-						}
-					}
-					if n := srv.Unclosed(); n != 0 {
-						t.Errorf("%d bodies left open", n)
-					}
-					if n := srv.Jobs(); n != 0 {
-						t.Errorf("%d jobs were not deleted", n)
-					}
-				})
-			})
-		}
-	}
-}
 
 func TestEverythingAloneIsHonest(t *testing.T) {
 	t.Parallel()

@@ -2,14 +2,12 @@ package fhirsync_test
 
 import (
 	"bytes"
-	"errors"
 	"testing"
 	"testing/synctest"
 
 	"github.com/fhirsync/fhirsync-go/fhirsync"
 	"github.com/fhirsync/fhirsync-go/fhirsync/fhirtest"
 	"github.com/fhirsync/fhirsync-go/fhirsync/store/memstore"
-	"github.com/fhirsync/fhirsync-go/ratelimit"
 )
 
 // newClient makes a client that talks to the server in process.
@@ -22,8 +20,6 @@ func newClient(t testing.TB, srv *fhirtest.Server, cfg fhirsync.Config) *fhirsyn
 	}
 	return c
 }
-
-var unlimited = ratelimit.Policy{Rate: -1, Concurrency: 16}
 
 // missing compares what is in the store with what is true, byte for byte.
 func missing(srv *fhirtest.Server, patientID string, store *memstore.Store) (lost []string, alien []string) {
@@ -64,38 +60,4 @@ func TestHonestServer(t *testing.T) {
 			t.Errorf("%d bodies left open", n)
 		}
 	})
-}
-
-func TestFaults(t *testing.T) {
-	t.Parallel()
-	for _, f := range fhirtest.Faults() {
-		t.Run(f.Name, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				rec := fhirtest.Generate(fhirtest.Options{Seed: 3, Size: 150, Dangling: 2})
-				srv := fhirtest.NewServer(rec, fhirtest.Generate(fhirtest.Options{Seed: 4, Size: 120}))
-				srv.Inject(f)
-				store := new(memstore.Store)
-				rep, err := newClient(t, srv, fhirsync.Config{}).Sync(t.Context(), fhirsync.Server{Name: "payer", BaseURL: srv.BaseURL()}, rec.PatientID, store, nil)
-				lost, alien := missing(srv, rec.PatientID, store)
-				t.Logf("%s: lost %d, verdict %s, %d requests", f.Name, len(lost), rep.Verdict, rep.Requests.Total())
-				if len(alien) > 0 && f.Name != "EndlessPages" {
-					t.Errorf("not to be there: %v", alien)
-				}
-				if len(lost) > 0 && rep.Verdict == fhirsync.Complete {
-					t.Errorf("complete, and missing: %v\n%s", lost, rep)
-				}
-				if (rep.Verdict == fhirsync.Incomplete) != (err != nil) {
-					t.Errorf("verdict %s, error %v", rep.Verdict, err)
-				}
-				var incomplete *fhirsync.IncompleteError
-				if errors.Is(err, fhirsync.ErrIncomplete) != errors.As(err, &incomplete) {
-					t.Error("ErrIncomplete without its type")
-				}
-				if n := srv.Unclosed(); n != 0 {
-					t.Errorf("%d bodies left open", n)
-				}
-			})
-		})
-	}
 }

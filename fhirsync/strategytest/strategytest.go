@@ -1,0 +1,237 @@
+// Package strategytest runs a fhirsync.Strategy against servers that misbehave, and fails if anything is lost in silence.
+//
+// The whole test of a strategy:
+//
+//	func TestMine(t *testing.T) {
+//		strategytest.Run(t, strategytest.Suite{Strategy: func() fhirsync.Strategy { return Mine{} }})
+//	}
+//
+// Every fault of fhirtest is injected alone, and faults are injected in pairs chosen by seed. Each time three properties must hold:
+//
+//   - Everything that belongs to the patient is in the store, byte for byte, or the report names what is missing.
+//   - Nothing of another patient is in the store.
+//   - The verdict is not Complete while something is missing.
+//
+// And against a server that does nothing wrong a fourth: no false alarm.
+package strategytest
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/fhirsync/fhirsync-go/fhirsync"
+	"github.com/fhirsync/fhirsync-go/fhirsync/fhirtest"
+	"github.com/fhirsync/fhirsync-go/fhirsync/store/memstore"
+)
+
+// Suite says what is tested.
+type Suite struct {
+	// Strategy makes the strategy under test, anew for each run.
+	Strategy func() fhirsync.Strategy
+	// Proves: the strategy asks for everything in a way that can be proven, so that an honest server ends Complete with nothing missing.
+	// Without it Restricted will do.
+	Proves bool
+	// Pairs is how many pairs of faults are tried. 0: 40. The environment variable FHIRSYNC_PAIRS overrides it.
+	Pairs int
+	// Config is the Client's configuration; HTTPClient and Strategy are set by the suite.
+	Config fhirsync.Config
+}
+
+// Run runs the suite.
+func Run(t *testing.T, s Suite) {
+	t.Helper()
+	if s.Strategy == nil {
+		t.Fatal("strategytest: Suite.Strategy is nil")
+	}
+	t.Run("honest", func(t *testing.T) { s.honest(t) })
+	t.Run("faults", func(t *testing.T) { s.alone(t) })
+	t.Run("pairs", func(t *testing.T) { s.pairs(t) })
+}
+
+// kinds are the servers that faults are injected into: with and without what only some servers have.
+var kinds = []struct {
+	name string
+	set  func(*fhirtest.Server)
+}{
+	{"searches", func(*fhirtest.Server) {}},
+	{"small pages", func(s *fhirtest.Server) { s.MaxCount = 20 }},
+	{"everything", func(s *fhirtest.Server) { s.Everything, s.MaxCount = true, 50 }},
+	{"batch", func(s *fhirtest.Server) { s.Batch, s.MaxCount = true, 50 }},
+}
+
+func (s Suite) honest(t *testing.T) {
+	for i, kind := range kinds {
+		for _, size := range []int{1, 20, 300} {
+			t.Run(fmt.Sprintf("%s/%d", kind.name, size), func(t *testing.T) {
+				t.Parallel()
+				o := s.run(t, 100+uint64(i), size, kind.set)
+				o.properties(t)
+				switch {
+				case o.report.Verdict == fhirsync.Incomplete:
+					t.Errorf("a false alarm: nothing is wrong with this server\n%s", o.report)
+				case s.Proves && size > 1 && (o.report.Verdict != fhirsync.Complete || len(o.lost) > 0):
+					t.Errorf("lost %v, and nothing is wrong with this server\n%s", o.lost, o.report)
+				}
+			})
+		}
+	}
+}
+
+func (s Suite) alone(t *testing.T) {
+	for i, kind := range kinds {
+		faults := fhirtest.Faults()
+		switch kind.name {
+		case "everything":
+			faults = fhirtest.EverythingFaults()
+		case "batch":
+			faults = fhirtest.BatchFaults()
+		}
+		for j, f := range faults {
+			t.Run(kind.name+"/"+f.Name, func(t *testing.T) {
+				t.Parallel()
+				s.run(t, uint64(1000*i+j), 120, kind.set, f).properties(t)
+			})
+		}
+	}
+}
+
+func (s Suite) pairs(t *testing.T) {
+	n := s.Pairs
+	if n == 0 {
+		n = 40
+	}
+	if v := os.Getenv("FHIRSYNC_PAIRS"); v != "" {
+		if k, err := strconv.Atoi(v); err == nil {
+			n = k
+		}
+	}
+	all := slices.Concat(fhirtest.Faults(), fhirtest.EverythingFaults(), fhirtest.BatchFaults())
+	for i := range n {
+		rnd := rand.New(rand.NewPCG(uint64(i), 11)) //nolint:gosec // a seed for a test.
+		kind := kinds[rnd.IntN(len(kinds))]
+		a, b := all[rnd.IntN(len(all))], all[rnd.IntN(len(all))]
+		t.Run(fmt.Sprintf("%d/%s/%s/%s", i, kind.name, a.Name, b.Name), func(t *testing.T) {
+			t.Parallel()
+			s.run(t, uint64(i), 100, kind.set, a, b).properties(t)
+		})
+	}
+}
+
+// outcome is what came of one sync.
+type outcome struct {
+	report  *fhirsync.Report
+	err     error
+	lost    []string // not in the store, or with other bytes
+	alien   []string // in the store, and not the patient's
+	invents bool     // a fault makes resources up that claim to be the patient's
+	open    int      // bodies left open
+}
+
+// run syncs one patient from a server that holds others too.
+func (s Suite) run(t *testing.T, seed uint64, size int, set func(*fhirtest.Server), faults ...fhirtest.Fault) (o outcome) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		rec := fhirtest.Generate(fhirtest.Options{Seed: seed, Size: size, Dangling: size / 60, Secondary: size / 30})
+		srv := fhirtest.NewServer(rec, fhirtest.Generate(fhirtest.Options{Seed: seed + 1_000_000, Size: 110}))
+		set(srv)
+		srv.Inject(faults...)
+		cfg := s.Config
+		cfg.HTTPClient, cfg.Strategy = srv.Client(), s.Strategy()
+		client, err := fhirsync.New(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		store := new(memstore.Store)
+		o.report, o.err = client.Sync(t.Context(), fhirsync.Server{Name: "server", BaseURL: srv.BaseURL()}, rec.PatientID, store, nil)
+		if o.report == nil {
+			t.Fatalf("no report: %v", o.err)
+		}
+		want := srv.Want(rec.PatientID)
+		for r := range store.All() {
+			ref := r.Type + "/" + r.ID
+			raw, ok := want[ref]
+			switch {
+			case !ok:
+				o.alien = append(o.alien, ref)
+			case !bytes.Equal(raw, r.Raw):
+				o.lost = append(o.lost, ref)
+			}
+			delete(want, ref)
+		}
+		for ref := range want {
+			o.lost = append(o.lost, ref)
+		}
+		slices.Sort(o.lost)
+		for _, f := range faults {
+			o.invents = o.invents || strings.HasPrefix(f.Name, "EndlessPages")
+		}
+		o.open = srv.Unclosed()
+	})
+	return o
+}
+
+// properties checks what must hold whatever the server does.
+func (o outcome) properties(t *testing.T) {
+	t.Helper()
+	rep := o.report
+	if len(o.alien) > 0 && !o.invents {
+		t.Errorf("in the store and not the patient's: %v", o.alien)
+	}
+	if lost := o.unnamed(); len(lost) > 0 {
+		t.Errorf("missing, and the report does not say so: %v\n%s", lost, rep)
+	}
+	if o.open > 0 {
+		t.Errorf("%d response bodies were left open", o.open)
+	}
+	incomplete := new(fhirsync.IncompleteError)
+	switch {
+	case (rep.Verdict == fhirsync.Incomplete) != (o.err != nil):
+		t.Errorf("the verdict is %s, and the error %v", rep.Verdict, o.err)
+	case errors.As(o.err, &incomplete) && (len(incomplete.Gaps) == 0 || rep.Interrupted):
+		t.Error("incomplete without a gap that says why, or interrupted as well")
+	}
+}
+
+// unnamed gives what is missing and not covered by the report: a verdict of Incomplete or Restricted with a gap for the resource, for its
+// type, or for everything.
+func (o outcome) unnamed() []string {
+	return slices.DeleteFunc(slices.Clone(o.lost), func(ref string) bool {
+		if o.report.Interrupted {
+			return true
+		}
+		typ, _, _ := strings.Cut(ref, "/")
+		return slices.ContainsFunc(o.report.Gaps, func(g fhirsync.Gap) bool {
+			switch {
+			case g.Ref == ref:
+				return true
+			case g.Ref != "" && g.Reason.Verdict() == fhirsync.Complete:
+				return false
+			case g.Reason == fhirsync.Skipped:
+				return false
+			case g.Type == typ || strings.Contains(g.Detail, typ):
+				return true
+			case g.Type == "":
+				return g.Reason.Verdict() != fhirsync.Complete
+			}
+			// What only a missing resource names is missing with it.
+			return g.Reason.Verdict() != fhirsync.Complete && !searchable(typ)
+		})
+	})
+}
+
+// searchable tells whether a type is asked for by patient; the others come by reference only.
+func searchable(typ string) bool {
+	switch typ {
+	case "Practitioner", "PractitionerRole", "Organization", "Location", "HealthcareService", "Endpoint", "Medication", "ResearchStudy", "Binary":
+		return false
+	}
+	return true
+}
