@@ -72,7 +72,7 @@ func (t *table) copyLive() (c switched, x *index, err error) {
 	// The new files as a table, for as much as writing rows needs.
 	next := &table{s: t.s, typ: t.typ, form: t.s.form, id: id, data: data, rows: rows, index: x}
 	dw := bufio.NewWriterSize(data, 1<<18)
-	w := &rowWriter{t: next, w: bufio.NewWriterSize(rows, 1<<16), at: headerSize}
+	w := &rowWriter{t: next, w: bufio.NewWriterSize(rows, 1<<16), at: headerSize, unique: true}
 	if _, err := w.w.Write(header{form: t.s.form, replaces: t.form, id: id}.bytes()); err != nil {
 		return c, x, err
 	}
@@ -151,7 +151,7 @@ func (t *table) finishSwitch() error {
 		return err
 	}
 	h, ok := readHeader(f)
-	f.Close()
+	_ = f.Close() // it was only read.
 	if !ok {
 		return t.dropNew() // damaged: the lines, wherever they are by now, can be read without.
 	}

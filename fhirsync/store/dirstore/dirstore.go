@@ -45,7 +45,7 @@ type Options struct {
 
 // limits are when housekeeping is done.
 type limits struct {
-	recent int   // entries of an index in memory; 0: 32,768, or a 16th of all if that is more
+	recent int   // entries of an index in memory; 0: a 16th of all, at least 32,768 and at most 262,144
 	waste  int64 // bytes of replaced lines; 0: 64 MB, or half of all if that is more
 	member int   // bytes in a gzip member; 0: 1 MB
 }
@@ -115,8 +115,7 @@ func Open(dir string, opts *Options) (*Store, error) {
 	}
 	s.unlock = unlock
 	if err := s.open(); err != nil {
-		s.release()
-		return nil, err
+		return nil, errors.Join(err, s.release())
 	}
 	return s, nil
 }

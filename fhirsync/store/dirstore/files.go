@@ -24,7 +24,7 @@ func replaceFile(path string, content []byte) error {
 		err = os.Rename(path+".tmp", path)
 	}
 	if err != nil {
-		os.Remove(path + ".tmp")
+		_ = os.Remove(path + ".tmp") // it is in nobody's way.
 		return err
 	}
 	return syncDir(filepath.Dir(path))

@@ -10,6 +10,8 @@ import (
 	"io"
 	"os"
 	"slices"
+	"sort"
+	"sync"
 )
 
 // index finds the row of an id: entries sorted by the hash of the id in a file, and what has come since in memory. It can be lost at any
@@ -55,7 +57,7 @@ func loadIndex(path string, id [16]byte) (*index, cover) {
 	x.file = f
 	c, ok := x.load(id)
 	if !ok {
-		f.Close()
+		_ = f.Close() // it was only read.
 		return nil, cover{}
 	}
 	return x, c
@@ -107,6 +109,9 @@ func (c *cover) fields(entries *int64) []*int64 {
 	return []*int64{&c.rows, &c.data, &c.rowsTime, &c.dataTime, &c.last, &c.live, &c.waste, entries}
 }
 
+// parts are buffers for as many entries as are read at once.
+var parts = sync.Pool{New: func() any { return new([stride * entrySize]byte) }}
+
 // find gives where the row of an id begins.
 func (x *index) find(h sum) (at int64, ok bool, err error) {
 	if at, ok := x.recent[h]; ok {
@@ -117,17 +122,17 @@ func (x *index) find(h sum) (at int64, ok bool, err error) {
 	}
 	half := binary.BigEndian.Uint64(h[:])
 	j, _ := slices.BinarySearch(x.marks, half)
-	buf := make([]byte, stride*entrySize)
+	buf := parts.Get().(*[stride * entrySize]byte) //nolint:forcetypeassert // nothing else is in it
+	defer parts.Put(buf)
 	for part := max(j-1, 0); part < len(x.marks) && x.marks[part] <= half; part++ {
 		first := int64(part) * stride
 		b := buf[:min(stride, x.entries-first)*entrySize]
 		if _, err := x.file.ReadAt(b, int64(indexHeader)+first*entrySize); err != nil {
 			return 0, false, err
 		}
-		for ; len(b) > 0; b = b[entrySize:] {
-			if bytes.Equal(b[:16], h[:]) {
-				return int64(binary.LittleEndian.Uint64(b[16:])), true, nil //nolint:gosec // as written by merge
-			}
+		n := len(b) / entrySize
+		if i := sort.Search(n, func(i int) bool { return bytes.Compare(b[i*entrySize:][:16], h[:]) >= 0 }); i < n && bytes.Equal(b[i*entrySize:][:16], h[:]) {
+			return int64(binary.LittleEndian.Uint64(b[i*entrySize+16:])), true, nil //nolint:gosec // as written by merge
 		}
 	}
 	return 0, false, nil
@@ -145,13 +150,13 @@ func (x *index) merge(id [16]byte, c cover) error {
 		err = cerr
 	}
 	if err != nil {
-		os.Remove(x.path + ".tmp")
+		_ = os.Remove(x.path + ".tmp") // it is in nobody's way.
 		return err
 	}
 	x.close() // Windows renames over no open file.
 	renamed := os.Rename(x.path+".tmp", x.path)
 	if renamed != nil {
-		os.Remove(x.path + ".tmp")
+		_ = os.Remove(x.path + ".tmp") // it is in nobody's way.
 		if x.file == nil {
 			return renamed
 		}
@@ -249,6 +254,6 @@ func (x *index) write(tmp *os.File, next *index, id [16]byte, c cover) error {
 
 func (x *index) close() {
 	if x.file != nil {
-		x.file.Close()
+		_ = x.file.Close() // it was only read.
 	}
 }

@@ -16,13 +16,13 @@ func lock(path string) (unlock func() error, err error) {
 		return nil, err
 	}
 	for {
-		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) //nolint:gosec // a descriptor is small
+		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 		if !errors.Is(err, syscall.EINTR) {
 			break
 		}
 	}
 	if err != nil {
-		f.Close()
+		_ = f.Close() // nothing was written.
 		if errors.Is(err, syscall.EWOULDBLOCK) {
 			return nil, ErrLocked
 		}
@@ -30,7 +30,7 @@ func lock(path string) (unlock func() error, err error) {
 	}
 	return func() error {
 		// Not by Close alone: a process that is being started has the file too, until it begins to run.
-		err := syscall.Flock(int(f.Fd()), syscall.LOCK_UN) //nolint:gosec // a descriptor is small
+		err := syscall.Flock(int(f.Fd()), syscall.LOCK_UN)
 		return errors.Join(err, f.Close())
 	}, nil
 }

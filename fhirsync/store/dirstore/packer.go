@@ -105,7 +105,7 @@ func (l *lines) plain(r *row) ([]byte, error) {
 		n, err := l.f.ReadAt(l.window[:want], r.block)
 		l.from, l.window = r.block, l.window[:n]
 		if int64(n) < r.size {
-			if err == io.EOF { //nolint:errorlint // ReadAt gives it as it is
+			if err == io.EOF {
 				err = errDamaged
 			}
 			return nil, err

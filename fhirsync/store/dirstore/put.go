@@ -80,7 +80,7 @@ func linesOf(batch fhirsync.Batch) ([][]byte, error) {
 		if r.Server != batch.Resources[0].Server {
 			return nil, ErrOtherServer
 		}
-		err := error(nil)
+		var err error
 		switch {
 		case !isTypeName(r.Type):
 			err = errNoType

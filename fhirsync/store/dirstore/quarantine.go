@@ -117,7 +117,7 @@ func heldIn(f io.Reader, end *int64) iter.Seq2[fhirsync.Quarantined, error] {
 		r := bufio.NewReaderSize(f, 1<<16)
 		for {
 			line, err := r.ReadBytes('\n')
-			if err == io.EOF { //nolint:errorlint // as ReadBytes gives it
+			if err == io.EOF {
 				return // what is left is half a line.
 			}
 			if err != nil {

@@ -205,7 +205,7 @@ func (t *table) scan(c cover, rep *repair) error {
 			return errGap
 		}
 		for i := range g {
-			if err := t.learn(note{hashOf(g[i].id), g[i].at, g[i].n}); err != nil {
+			if err := errors.Join(t.note(note{hashOf(g[i].id), g[i].at, g[i].n}), t.spill()); err != nil {
 				return err
 			}
 		}
@@ -240,11 +240,8 @@ func (t *table) scan(c cover, rep *repair) error {
 	return nil
 }
 
-// learn notes a row while all of them are read. The index may go to disk meanwhile, but vouches for nothing.
-func (t *table) learn(n note) error {
-	if err := t.note(n); err != nil {
-		return err
-	}
+// spill keeps memory bounded while all rows are read: the index goes to disk, but vouches for nothing.
+func (t *table) spill() error {
 	if t.index.full(t.s.limits.recent) {
 		return t.index.merge(t.id, cover{})
 	}
@@ -257,6 +254,8 @@ type rowWriter struct {
 	w   *bufio.Writer
 	at  int64
 	buf []byte
+	// unique: no id comes twice.
+	unique bool
 }
 
 func (w *rowWriter) write(r *row) error {
@@ -264,7 +263,14 @@ func (w *rowWriter) write(r *row) error {
 	if _, err := w.w.Write(w.buf); err != nil {
 		return err
 	}
-	if err := w.t.learn(note{hashOf(r.id), w.at, r.n}); err != nil {
+	n := note{hashOf(r.id), w.at, r.n}
+	if w.unique {
+		w.t.index.recent[n.hash], w.t.last = n.at, n.at
+		w.t.live++
+	} else if err := w.t.note(n); err != nil {
+		return err
+	}
+	if err := w.t.spill(); err != nil {
 		return err
 	}
 	w.at += int64(len(w.buf))
@@ -520,7 +526,8 @@ func (a *adoption) member(from, size int64) error {
 	var inner int64
 	for {
 		line, err := readLine(r)
-		if err != nil && err != io.EOF { //nolint:errorlint // as readLine gives it
+		end := err == io.EOF //nolint:errorlint // as readLine gives it
+		if err != nil && !end {
 			return err
 		}
 		if len(line) > 0 {
@@ -528,7 +535,7 @@ func (a *adoption) member(from, size int64) error {
 				return err
 			}
 		}
-		if err != nil {
+		if end {
 			return nil
 		}
 		inner += int64(len(line)) + 1
@@ -546,7 +553,7 @@ func memberSize(f io.ReaderAt, from, to int64) (int64, error) {
 		return 0, err
 	}
 	zr.Multistream(false)
-	if _, err := io.Copy(io.Discard, zr); err != nil {
+	if _, err := io.Copy(io.Discard, zr); err != nil { //nolint:gosec // nothing of it is kept
 		return 0, err
 	}
 	return src.n, nil

@@ -95,14 +95,21 @@ func readRow(r *bufio.Reader) (row, int64, error) {
 	case err != nil:
 		return row{}, 0, err
 	}
-	if crc32.Checksum(body[:n], castagnoli) != binary.LittleEndian.Uint32(body[n:]) {
-		return row{}, 0, errRow
+	out, err := checkRow(body)
+	return out, int64(n) + 8, err
+}
+
+// checkRow reads a row without its length, with its checksum.
+func checkRow(b []byte) (row, error) {
+	body, sum32 := b[:len(b)-4], b[len(b)-4:]
+	if crc32.Checksum(body, castagnoli) != binary.LittleEndian.Uint32(sum32) {
+		return row{}, errRow
 	}
-	out, ok := parseRow(body[:n])
+	r, ok := parseRow(body)
 	if !ok {
-		return row{}, 0, errRow
+		return row{}, errRow
 	}
-	return out, int64(n) + 8, nil
+	return r, nil
 }
 
 // parseRow reads what appendRow wrote. A checksum is no proof: whatever stands there must not do harm.
@@ -112,7 +119,7 @@ func parseRow(b []byte) (r row, ok bool) {
 		if n <= 0 || u > 1<<50 {
 			return row{}, false
 		}
-		*v = int64(u) //nolint:gosec // bounded above
+		*v = int64(u)
 		b = b[n:]
 	}
 	if r.n > maxLine || len(b) < len(r.sum)+1 {
@@ -130,11 +137,11 @@ func parseRow(b []byte) (r row, ok bool) {
 	var stamp string
 	for _, s := range []*string{&r.id, &r.version, &stamp} {
 		u, n := binary.Uvarint(b)
-		if n <= 0 || u > uint64(len(b)-n) {
+		if n <= 0 || u > maxRow || int(u) > len(b)-n {
 			return row{}, false
 		}
-		*s = string(b[n : n+int(u)]) //nolint:gosec // bounded above
-		b = b[n+int(u):]             //nolint:gosec // bounded above
+		*s = string(b[n : n+int(u)])
+		b = b[n+int(u):]
 	}
 	if stamp != "" && r.updated.UnmarshalBinary([]byte(stamp)) != nil {
 		return row{}, false
