@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 
 	"github.com/fhirsync/fhirsync-go/fhirsync/internal/transport"
 	"github.com/fhirsync/fhirsync-go/internal/jsonscan"
@@ -26,7 +27,7 @@ func (r *run) ask(ctx context.Context, q question, strategy string, yield func(*
 		}
 		absent := false
 		r.server.facts.with(func(f *facts) { absent = f.absent[q.typ] && !r.claims0(q.typ) })
-		if id := identOf(q.typ, r.patientID); id[0]%recheckOneIn == 0 {
+		if id := identOf(q.typ, r.asking); id[0]%recheckOneIn == 0 {
 			absent = false // a share is asked all the same, so that it is noticed when the server gets the type.
 		}
 		if absent {
@@ -56,6 +57,7 @@ func (r *run) claims0(typ string) bool {
 type tally struct {
 	refused, denied, failed, once *ServerError
 	foreign                       int  // resources of other patients
+	unusual                       bool // the unusual forms were tried
 	there                         bool // the server has shown that it knows the type
 	empty                         bool // an answer that was empty, by a form of which it is not known whether it is understood
 }
@@ -141,7 +143,7 @@ func (r *run) neverFound(q question) {
 func (r *run) viaForms(param string) []form {
 	bare := false
 	r.server.facts.with(func(f *facts) { bare = f.styles[false] && !f.styles[true] })
-	return []form{{param, !bare}, {param, bare}}
+	return []form{{param: param, typed: !bare}, {param: param, typed: bare}}
 }
 
 // dirty tells whether this server mixes others in whatever the form is, so that further forms are of no use.
@@ -214,10 +216,17 @@ func (r *run) conclude(ctx context.Context, q question, claimed bool, t *tally, 
 		r.refusedDefinitely(q, claimed, t.refused)
 		return nil
 	case t.once != nil:
-		if q.whole() && (claimed || t.there || r.noCaps != nil) {
+		if q.whole() && !t.unusual && (claimed || t.there || r.noCaps != nil) {
 			if done, err := r.fanOut(ctx, q, t.once, strategy, yield); done || err != nil {
 				return err
 			}
+		}
+		if q.whole() && !t.unusual && (claimed || t.there || r.noCaps != nil) {
+			// Every usual form was refused, and so were the parts: by POST, or by compartment.
+			t.unusual = true
+			usual := r.forms(q.typ)[0]
+			usual.post = true
+			return r.askForms(ctx, q, []form{usual, {path: true}}, t, true, strategy, yield)
 		}
 		if !claimed && !t.there && (r.noCaps == nil || r.sameForMadeUp(ctx, t.once.StatusCode)) {
 			r.remember(q.typ)
@@ -254,7 +263,7 @@ func (r *run) refusedDefinitely(q question, claimed bool, e *ServerError) {
 			f.refusals[q.typ] = map[ident]bool{}
 		}
 		if len(f.refusals[q.typ]) < falseClaims {
-			f.refusals[q.typ][identOf("Patient", r.patientID)] = true
+			f.refusals[q.typ][identOf("Patient", r.asking)] = true
 		}
 		patients = len(f.refusals[q.typ])
 	})
@@ -383,7 +392,7 @@ func (r *run) askVias(ctx context.Context, q question, strategy string, yield fu
 		return nil
 	}
 	for _, via := range r.vias(q.typ) {
-		v := question{typ: q.typ, via: via, label: via}
+		v := question{typ: q.typ, via: via, label: via, fixed: r.splitParams(q.typ)}
 		n := r.ledger.begin(&node{typ: q.typ, label: via})
 		news := 0
 		err := r.askForms(ctx, v, r.viaForms(via), &tally{}, true, strategy, func(p *Page) bool {
@@ -404,6 +413,19 @@ func (r *run) askVias(ctx context.Context, q question, strategy string, yield fu
 	r.answeredAll[q.typ] = true
 	r.mu.Unlock()
 	r.checkpoint()
+	return nil
+}
+
+// splitParams gives the parameter that questions for the type must have on this server, with all values that are known.
+func (r *run) splitParams(typ string) url.Values {
+	param := ""
+	r.server.facts.with(func(f *facts) { param = f.splits[typ] })
+	info, _ := r.table.Lookup(typ)
+	for _, split := range info.Splits {
+		if split.Param == param {
+			return url.Values{param: {strings.Join(split.Codes(), ",")}}
+		}
+	}
 	return nil
 }
 
@@ -458,7 +480,7 @@ func (r *run) sameForMadeUp(ctx context.Context, status int) bool {
 	known := 0
 	r.server.facts.with(func(f *facts) { known = f.madeUp })
 	if known == 0 {
-		address := r.server.address(url.Values{"patient": {r.patientID}}, "FhirsyncProbe")
+		address := r.server.address(url.Values{"patient": {r.asking}}, "FhirsyncProbe")
 		resp, err := r.send(ctx, "search", "", forVerification, &transport.Request{Small: true, URL: address})
 		defer resp.Release()
 		if err != nil || resp == nil {

@@ -67,7 +67,7 @@ func (r *run) batches(ctx context.Context) bool {
 	if known != batchUnknown {
 		return known == batchWorks
 	}
-	patient := r.server.address(nil, "Patient", r.patientID)
+	patient := r.server.address(nil, "Patient", r.asking)
 	nobody := r.server.address(url.Values{"_id": {impossibleID}}, "Patient")
 	answers, ok := r.postBatch(ctx, "batch", forVerification, []*url.URL{patient, nobody})
 	if ctx.Err() != nil {
@@ -77,7 +77,7 @@ func (r *run) batches(ctx context.Context) bool {
 	if ok && answers[0].status == http.StatusOK && answers[1].status == http.StatusOK {
 		head, err := jsonscan.Head(answers[0].body)
 		var b jsonscan.Bundle
-		works = err == nil && head.ResourceType == "Patient" && head.ID == r.patientID &&
+		works = err == nil && head.ResourceType == "Patient" && head.ID == r.asking &&
 			b.Split(answers[1].body) == nil && b.ResourceType == "Bundle" && len(b.Entries) == 0
 	}
 	r.server.facts.with(func(f *facts) {

@@ -18,11 +18,12 @@ import (
 // Bounds of one chain of pages. A record that goes beyond them is not one patient's.
 const (
 	maxPages      = 20_000
-	maxEmptyPages = 100 // in a row, each with a next link
-	fewEmptyPages = 5   // the same, where Bundle.total says that nothing more is to come
-	maxStalePages = 5   // in a row, with entries of which none is new to the chain
-	maxRestarts   = 2   // of a chain whose page links expired
-	maxForeign    = 500 // resources of other patients after which a question is given up
+	maxEmptyPages = 100  // in a row, each with a next link
+	fewEmptyPages = 5    // the same, where Bundle.total says that nothing more is to come
+	maxStalePages = 5    // in a row, with entries of which none is new to the chain
+	maxRestarts   = 2    // of a chain whose page links expired
+	maxQuery      = 4000 // bytes of a query, beyond which it is sent by POST
+	maxForeign    = 500  // resources of other patients after which a question is given up
 	// endlessUnknown is how many resources of one type are taken from an operation on a server that does not count.
 	endlessUnknown = 100_000
 	endlessFrom    = 400 // matches from which it is looked whether there can be so many
@@ -105,10 +106,16 @@ func (r *run) searchAddress(q question, f form, count int) *url.URL {
 		params[k] = v
 	}
 	if f.param != "" {
-		params.Set(f.param, f.value(r.patientID))
+		params.Set(f.param, f.value(r.asking))
 	}
 	if count > 0 {
 		params.Set("_count", strconv.Itoa(count))
+	}
+	if q.whole() && len(r.riders[q.typ]) > 0 && !r.server.facts.refusesRiders() {
+		params["_revinclude"] = r.riders[q.typ]
+	}
+	if f.path {
+		return r.server.address(params, "Patient", r.asking, q.typ)
 	}
 	if op := q.op; op != nil {
 		switch op.Level {
@@ -118,7 +125,7 @@ func (r *run) searchAddress(q question, f form, count int) *url.URL {
 			return r.server.address(params, op.Type, "$"+op.Name)
 		case PatientLevel:
 		}
-		return r.server.address(params, "Patient", r.patientID, "$"+op.Name)
+		return r.server.address(params, "Patient", r.asking, "$"+op.Name)
 	}
 	return r.server.address(params, q.typ)
 }
@@ -158,6 +165,12 @@ func (c *chain) fetch(ctx context.Context, address *url.URL, number int) *fetche
 				req.Body = []byte(`{"resourceType":"Parameters"}`)
 			}
 		}
+	}
+	if number == 1 && c.q.op == nil && (c.form.post || len(address.RawQuery) > maxQuery) {
+		// In one place only: Epic ignores either the body or the query where there are both.
+		post := *address
+		post.Path, post.RawPath, post.RawQuery = post.Path+"/_search", "", ""
+		req.Method, req.URL, req.Form = http.MethodPost, &post, address.Query()
 	}
 	resp, err := c.r.send(ctx, c.op(), c.q.typ, forData, req)
 	if err == nil && resp.Status == http.StatusAccepted {
@@ -256,6 +269,10 @@ func (c *chain) broken(page *fetched) outcome {
 			return smaller
 		}
 		return ended
+	}
+	if e.refusal() == refusedOnce && c.q.whole() && len(c.r.riders[c.q.typ]) > 0 && !c.r.server.facts.refusesRiders() {
+		c.r.server.facts.with(func(f *facts) { f.noRiders = true })
+		return smaller
 	}
 	// Perhaps it is only the _count that is refused. Blue Button, for one, takes none above 50.
 	if e.refusal() == refusedOnce && c.count > 0 && c.dropCount() {
@@ -358,7 +375,7 @@ func (c *chain) take(ctx context.Context, page *fetched) bool {
 	}
 	before := len(c.keys)
 	got, err := c.r.takeIn(ctx, b, page.resp.Body(), source{
-		op: c.op(), typ: c.askedType(), strategy: c.strategy, chain: c, unattributed: !c.out.ignored && (c.form.param == "patient" || c.form.typed || c.form.param == ""),
+		op: c.op(), typ: c.askedType(), strategy: c.strategy, chain: c, unattributed: !c.out.ignored && (c.form.param == "patient" || c.form.typed || c.form.param == "" || c.form.path),
 	})
 	if err != nil {
 		return false // the run is over.
@@ -443,8 +460,8 @@ func (c *chain) endlessOperation(ctx context.Context) bool {
 
 // self reads the self link of a first page: it says which parameters were used.
 func (c *chain) self(ctx context.Context, b *jsonscan.Bundle) {
-	if c.form.param == "" {
-		return
+	if c.form.param == "" || c.form.post {
+		return // the answer to a POST says nothing about its parameters.
 	}
 	self := selfQuery(b)
 	c.out.selfHas = self.Has(c.form.param)

@@ -45,6 +45,7 @@ type learned struct {
 	madeUp         int // the status for a type that cannot exist; 0: not known
 
 	splits     map[string]string // by type: the parameter by which it has to be asked in parts
+	noRiders   bool              // _revinclude is refused
 	commas     int               // -1: lists of values are taken for one value
 	shownNext  bool              // a next link has been seen
 	longest    map[string]int    // by type: the longest chain
@@ -102,6 +103,13 @@ func (f *facts) setStatement(c *quirks.Capabilities) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.caps, f.capsAt = c, time.Now()
+}
+
+// refusesRiders tells whether the server refuses _revinclude.
+func (f *facts) refusesRiders() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.noRiders
 }
 
 // with runs fn under the lock.

@@ -95,7 +95,8 @@ func (r *run) askSplit(ctx context.Context, q question, f form, split compartmen
 		r.server.facts.worked(q.typ, f)
 	}
 	rest := false
-	if !split.Exhaustive && whole {
+	if whole {
+		// Also where the values are all there can be: data without an element that is required is common.
 		rest = r.askRest(ctx, fl, split, all)
 	}
 	if fl.over != nil {

@@ -188,7 +188,7 @@ func (f *filler) byValues(ctx context.Context, param string, values []string) (a
 // fill brings what the answer for a whole type left out. The answer is changed to what is known then: its matches, and whether signs of
 // truncation remain. proven says that the parts are known to be the whole.
 func (r *run) fill(ctx context.Context, typ string, a *answer, want int) (proven bool, err error) {
-	if a.form.param == "" {
+	if !a.form.names() {
 		return false, nil
 	}
 	f := &filler{
@@ -231,6 +231,7 @@ func (r *run) fill(ctx context.Context, typ string, a *answer, want int) (proven
 	if want >= 0 && len(f.keys) >= want {
 		proven = true
 	}
+	a.filled, a.provenWhole = true, proven
 	return proven, nil
 }
 

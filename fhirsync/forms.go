@@ -3,20 +3,45 @@ package fhirsync
 import (
 	"net/url"
 	"slices"
+	"strings"
 )
 
 // form is how the patient is named in a question: by which parameter, and whether as "Patient/ID" or "ID". The zero form names nobody.
 type form struct {
 	param string
 	typed bool
+	path  bool // by compartment: Patient/ID/Type (http://hl7.org/fhir/R4/search.html#2.21.1.2)
+	post  bool // by POST to Type/_search
 }
 
+// name is the form without the id.
 func (f form) name() string {
-	if f.typed {
-		return f.param + "=Patient/id"
+	name := f.param + "=id"
+	switch {
+	case f.path:
+		return "compartment"
+	case f.typed:
+		name = f.param + "=Patient/id"
 	}
-	return f.param + "=id"
+	if f.post {
+		return "POST " + name
+	}
+	return name
 }
+
+// parseForm reads what name wrote.
+func parseForm(name string) (f form, ok bool) {
+	if name == "compartment" {
+		return form{path: true}, true
+	}
+	name, f.post = strings.CutPrefix(name, "POST ")
+	param, id, ok := strings.Cut(name, "=")
+	f.param, f.typed = param, id == "Patient/id"
+	return f, ok
+}
+
+// names tells whether the form names the patient at all.
+func (f form) names() bool { return f.param != "" || f.path }
 
 func (f form) value(patientID string) string {
 	// A comma, bar, dollar sign or backslash in the id would mean something else (http://hl7.org/fhir/R4/search.html#escaping).
@@ -80,8 +105,8 @@ func (r *run) forms(typ string) []form {
 		for _, p := range params {
 			// Parameters that can name other things than patients need the type: actor=123 may find Practitioner/123.
 			typed := typedFirst || p != "patient"
-			add(form{p, typed})
-			add(form{p, !typed})
+			add(form{param: p, typed: typed})
+			add(form{param: p, typed: !typed})
 		}
 	})
 	return out
@@ -112,7 +137,7 @@ func (r *run) viaDue(typ, param string) bool {
 	const patients, oneIn = 3, 8
 	nothing := 0
 	r.server.facts.with(func(f *facts) { nothing = f.vias[typ+" "+param] })
-	id := identOf(typ+param, r.patientID)
+	id := identOf(typ+param, r.asking)
 	return nothing < patients || id[0]%oneIn == 0
 }
 
@@ -142,7 +167,7 @@ func (r *run) otherParam(typ string, f form) (form, bool) {
 			continue
 		}
 		ask := false
-		id := identOf(typ, r.patientID)
+		id := identOf(typ, r.asking)
 		r.server.facts.with(func(k *facts) {
 			if k.brought[typ+" "+f.name()] {
 				return

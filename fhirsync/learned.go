@@ -168,11 +168,11 @@ func (f *facts) set(name, value string) bool {
 	case "style":
 		f.styles[about == styleName(true)] = true
 	case "form":
-		param, id, ok := strings.Cut(value, "=")
+		x, ok := parseForm(value)
 		if !ok {
 			return false
 		}
-		f.forms[about] = form{param: param, typed: id == "Patient/id"}
+		f.forms[about] = x
 	case "brought":
 		f.brought[about] = true
 	case "absent":

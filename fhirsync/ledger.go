@@ -14,12 +14,12 @@ import (
 type ledger struct {
 	onGap func(Gap)
 
-	mu    sync.Mutex
-	types map[string]*typeEntry
-	gaps  map[gapKey]*Gap
-	notes map[noteKey]int
-	open  map[*node]struct{} // parts, questions and jobs that have not ended
-	full  bool               // maxGaps was reached
+	mu     sync.Mutex
+	types  map[string]*typeEntry
+	gaps   map[gapKey]*Gap
+	notes  map[noteKey]int
+	checks map[gapKey]bool    // gaps that came of checking a type
+	open   map[*node]struct{} // parts, questions and jobs that have not ended
 }
 
 type gapKey struct {
@@ -44,28 +44,34 @@ type typeEntry struct {
 	parts   int // parts asked
 	// closure counts resources of the patient that references brought although the search, which was answered, had not.
 	closure, closureSeen int
-	checked, verified    bool // against the server's count: begun, and done
+	// Of the passes for other ids of the patient that are over: how many there were, the weakest evidence, what was received and expected.
+	passes                   int
+	floor                    Evidence
+	receivedThen, expectThen int
+	checked, verified        bool // against the server's count: begun, and done
 }
 
 // answer is what a chain of pages for all resources of a type came to.
 type answer struct {
 	question
-	form     form
-	matches  int // distinct resources among the matches
-	total    int // the last Bundle.total; -1: none
-	hadTotal bool
-	totals   bool // totals differed between pages
-	pages    int  // pages read
-	asked    int  // _count
-	early    bool // a sign that it ended too soon: a loop, or a chain that never ended
-	partial  bool // the server said itself that the answer may be partial
-	withheld bool // the server said that it holds something back
-	why      string
-	keys     map[ident]struct{} // the matches; nil where they are not known any longer
-	inside   bool               // it came inside of a batch, where servers cut searches without a sign
-	parted   bool               // it was asked in parts of which nothing shows that they are the whole
-	lost     *Gap               // a page was lost: the gap it is unless the rest can be brought in another way
-	again    bool               // other forms were tried because references brought what this answer had not
+	form        form
+	matches     int // distinct resources among the matches
+	total       int // the last Bundle.total; -1: none
+	hadTotal    bool
+	totals      bool // totals differed between pages
+	pages       int  // pages read
+	asked       int  // _count
+	early       bool // a sign that it ended too soon: a loop, or a chain that never ended
+	partial     bool // the server said itself that the answer may be partial
+	withheld    bool // the server said that it holds something back
+	why         string
+	keys        map[ident]struct{} // the matches; nil where they are not known any longer
+	inside      bool               // it came inside of a batch, where servers cut searches without a sign
+	parted      bool               // it was asked in parts of which nothing shows that they are the whole
+	filled      bool               // it was asked for in parts beside
+	provenWhole bool               // and these are known to be the whole
+	lost        *Gap               // a page was lost: the gap it is unless the rest can be brought in another way
+	again       bool               // other forms were tried because references brought what this answer had not
 }
 
 // node is one obligation beside those of whole types: a part of a type, a question with parameters, a job of a strategy.
@@ -167,6 +173,23 @@ func (l *ledger) gap(g Gap) {
 	l.onGap(g)
 }
 
+// gapOnce enters a gap of a type that is checked more than once: the newest of the same reason counts.
+func (l *ledger) gapOnce(g Gap) {
+	l.mu.Lock()
+	for k := range l.gaps {
+		if k.typ == g.Type && k.ref == "" && k.reason == g.Reason && l.checks[k] {
+			delete(l.gaps, k)
+			delete(l.checks, k)
+		}
+	}
+	if l.checks == nil {
+		l.checks = map[gapKey]bool{}
+	}
+	l.checks[gapKey{g.Type, g.Ref, g.Reason, g.Detail}] = true
+	l.mu.Unlock()
+	l.gap(g)
+}
+
 // note enters a note.
 func (l *ledger) note(typ, detail string) {
 	l.mu.Lock()
@@ -227,6 +250,33 @@ func (l *ledger) end(n *node, well bool) {
 		}
 		n, well = p, !p.failed
 	}
+}
+
+// nextPass closes the books for one id of the patient and opens them for the next.
+func (l *ledger) nextPass() {
+	l.close(false, nil)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, e := range l.types {
+		if !e.owed {
+			continue
+		}
+		evidence := e.Evidence
+		if !e.settled {
+			evidence = None
+		}
+		if e.passes == 0 || evidence < e.floor {
+			e.floor = evidence
+		}
+		e.passes++
+		e.receivedThen = e.Received
+		if e.Expected != nil {
+			e.expectThen += *e.Expected
+		}
+		e.ended, e.settled, e.covered, e.whole, e.parts, e.closure, e.closureSeen = false, false, false, nil, 0, 0, 0
+		e.checked, e.verified, e.Expected, e.Evidence = false, false, nil, None
+	}
+	clear(l.open)
 }
 
 // withdraw forgets what a strategy left open that turned out not to be supported.
@@ -306,6 +356,13 @@ func (l *ledger) report(r *Report) {
 		t := e.TypeReport
 		if !e.settled {
 			t.Evidence = None
+		}
+		if e.passes > 0 {
+			t.Evidence = min(t.Evidence, e.floor)
+			if t.Expected != nil {
+				n := *t.Expected + e.expectThen
+				t.Expected = &n
+			}
 		}
 		r.Types[name] = t
 		if e.settled && !bad[name] {

@@ -149,7 +149,7 @@ func (s *Session) Confirm(ctx context.Context, typ string) (settled bool, err er
 		return false, nil
 	}
 	received, unattributed := 0, 0
-	r.ledger.with(typ, func(e *typeEntry) { received, unattributed = e.Received, e.Unattributed })
+	r.ledger.with(typ, func(e *typeEntry) { received, unattributed = e.Received-e.receivedThen, e.Unattributed })
 	if received == 0 || unattributed > 0 || !r.claims(typ) && r.noCaps == nil || r.wasSettled(typ) {
 		return r.wasSettled(typ), nil
 	}
@@ -180,7 +180,7 @@ func (s *Session) Confirm(ctx context.Context, typ string) (settled bool, err er
 // received tells whether resources of a type have come.
 func (s *Session) received(typ string) bool {
 	n := 0
-	s.r.ledger.with(typ, func(e *typeEntry) { n = e.Received })
+	s.r.ledger.with(typ, func(e *typeEntry) { n = e.Received - e.receivedThen })
 	return n > 0
 }
 

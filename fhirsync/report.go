@@ -13,6 +13,8 @@ type Report struct {
 	Server    string `json:"server"`
 	PatientID string `json:"patientId"`
 	Strategy  string `json:"strategy"`
+	// AlsoPatients repeats SyncOptions.AlsoPatients.
+	AlsoPatients []string `json:"alsoPatients,omitempty"`
 
 	Started  time.Time `json:"started"`
 	Finished time.Time `json:"finished"`

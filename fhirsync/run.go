@@ -28,6 +28,7 @@ type run struct {
 	server    *server
 	id        string
 	patientID string
+	asking    string // the patient id that is asked for now; changed between passes only
 	opts      SyncOptions
 	strategy  Strategy
 	trace     *traceWriter // nil: none
@@ -38,6 +39,7 @@ type run struct {
 	caps   *quirks.Capabilities // never nil
 	noCaps *ServerError         // why there are none
 	table  *compartment.Table   // of the server's FHIR version
+	riders map[string][]string  // by type: _revinclude values for its search
 	last   map[string]int       // by type: what the last finished sync of this patient brought; nil: not known
 	types  []string             // that are asked for, in order
 	wanted map[string]bool      // SyncOptions.Types; nil: all
@@ -141,13 +143,19 @@ func (c *Client) newRun(srv Server, patientID string, opts *SyncOptions) (*run, 
 		return nil, err
 	}
 	r := &run{
-		client: c, server: s, id: rand.Text(), patientID: patientID, strategy: c.cfg.Strategy,
+		client: c, server: s, id: rand.Text(), patientID: patientID, asking: patientID, strategy: c.cfg.Strategy,
 		people: newPeople(s.base, patientID), seen: map[ident]uint16{}, names: []string{""}, nameIDs: map[string]uint16{},
 		answeredAll: map[string]bool{}, rereads: map[string]reread{}, late: map[string]bool{}, front: newFrontier(),
 		caps: &quirks.Capabilities{},
 	}
 	if opts != nil {
 		r.opts = *opts
+	}
+	for _, id := range r.opts.AlsoPatients {
+		if id == "" || strings.ContainsAny(id, "/?#") || id == "." || id == ".." {
+			return nil, errors.New("fhirsync: SyncOptions.AlsoPatients has what is no logical id")
+		}
+		r.people.own[id] = true
 	}
 	return r, r.scope()
 }
@@ -184,6 +192,35 @@ func (r *run) chooseTypes() {
 	for _, t := range r.types {
 		r.ledger.owe(t)
 	}
+	r.chooseRevincludes()
+}
+
+// chooseAgain owes for another id of the patient what was owed for the first.
+func (r *run) chooseAgain() {
+	r.mu.Lock()
+	r.lastPass = false
+	r.mu.Unlock()
+	for _, t := range append([]string{"Patient"}, r.types...) {
+		r.ledger.owe(t)
+	}
+}
+
+// chooseRevincludes finds the searches on which Provenance and the like can ride, because the server has no search for them by patient.
+func (r *run) chooseRevincludes() {
+	for name := range r.table.Names() {
+		info, _ := r.table.Lookup(name)
+		if !info.Revincluded || !r.wants(name) || r.caps.ClaimsSearchBy(name, append(slices.Clone(info.Params), info.Via...)...) {
+			continue
+		}
+		for _, typ := range r.types {
+			if c, _ := r.caps.Type(typ); slices.Contains(c.RevIncludes, name+":target") {
+				if r.riders == nil {
+					r.riders = map[string][]string{}
+				}
+				r.riders[typ] = append(r.riders[typ], name+":target")
+			}
+		}
+	}
 }
 
 func isTypeName(t string) bool {
@@ -198,7 +235,7 @@ func (r *run) begin(ctx context.Context) {
 	r.ctx, r.cancel = context.WithCancelCause(ctx)
 	r.report = &Report{
 		Run: r.id, Server: r.server.name, PatientID: r.patientID, Strategy: r.strategy.Name(), Started: time.Now(),
-		Filter: slices.Sorted(slices.Values(r.opts.Types)),
+		Filter: slices.Sorted(slices.Values(r.opts.Types)), AlsoPatients: slices.Clone(r.opts.AlsoPatients),
 	}
 	r.ledger = newLedger(func(g Gap) { r.emit(GapFound{event: r.event(), Type: g.Type, Reason: g.Reason}) })
 	r.beginTrace()
@@ -255,11 +292,41 @@ func graceful(ctx context.Context) (context.Context, context.CancelFunc) {
 	}
 }
 
-// fetch is the sync from the first request to the last.
+// fetch is the sync from the first request to the last: one pass for each id of the patient.
 func (r *run) fetch() error {
-	if err := r.introduce(); err != nil {
+	if err := r.readMetadata(); err != nil {
 		return err
 	}
+	if err := r.readPatient(); err != nil {
+		return err
+	}
+	if err := r.pass(); err != nil {
+		return err
+	}
+	for _, id := range r.opts.AlsoPatients {
+		r.ledger.nextPass()
+		r.asking = id
+		r.chooseAgain()
+		if err := r.readPatient(); err != nil {
+			if r.ctx.Err() != nil || errors.Is(err, ErrUnauthorized) {
+				return err
+			}
+			// The record of the other ids is not lost because of this one.
+			r.ledger.disown()
+			r.ledger.fail("Patient", Gap{Ref: "Patient/" + id, Reason: Failed, Detail: "another id of the patient: " + redact(err), Err: err})
+			continue
+		}
+		if err := r.pass(); err != nil {
+			return err
+		}
+	}
+	r.front.report(r.ledger)
+	r.reportUnsure()
+	return nil
+}
+
+// pass asks for the record under one id.
+func (r *run) pass() error {
 	s := &Session{r: r, scope: &scope{}, strategy: r.strategy.Name()}
 	err := s.Run(r.ctx, r.strategy)
 	if r.ctx.Err() != nil {
@@ -289,12 +356,9 @@ func (r *run) complete(ctx context.Context) error {
 		done := len(r.doubts)+len(r.rereads)+len(r.late)+r.front.len() == 0
 		r.mu.Unlock()
 		if done {
-			r.front.report(r.ledger)
-			r.reportUnsure()
 			return nil
 		}
 	}
-	r.front.report(r.ledger)
 	r.ledger.gap(Gap{Reason: Limited, Detail: "there was always something more to ask for"})
 	return nil
 }
@@ -309,14 +373,6 @@ func (r *run) reportUnsure() {
 			Detail: "every question found nothing, and nothing has come from this server yet that shows that it understands them",
 		})
 	}
-}
-
-// introduce reads metadata and the Patient: it tells whether this is a FHIR server that knows the patient.
-func (r *run) introduce() error {
-	if err := r.readMetadata(); err != nil {
-		return err
-	}
-	return r.readPatient()
 }
 
 // readMetadata reads the CapabilityStatement, or finds out that there is none, and chooses the types.
@@ -352,7 +408,7 @@ func (r *run) readMetadata() error {
 
 // readPatient brings the Patient: by read, and where that is refused, by search.
 func (r *run) readPatient() error {
-	got, fail := r.read(r.ctx, "Patient", r.patientID, forData, asMatch)
+	got, fail := r.read(r.ctx, "Patient", r.asking, forData, asMatch)
 	if r.ctx.Err() != nil {
 		return context.Cause(r.ctx)
 	}
@@ -396,7 +452,7 @@ func (r *run) readPatient() error {
 
 // patientCame settles the obligation for the Patient itself.
 func (r *run) patientCame(got int) error {
-	if got == 0 && !r.has("Patient", r.patientID) {
+	if got == 0 && !r.has("Patient", r.asking) {
 		r.ledger.fail("Patient", Gap{Reason: Failed, Detail: "what came was not the Patient"})
 		return nil
 	}
@@ -406,9 +462,9 @@ func (r *run) patientCame(got int) error {
 
 // searchPatient asks for the Patient by _id. searched tells whether the answer can be believed.
 func (r *run) searchPatient() (found, searched bool) {
-	q := question{typ: "Patient", fixed: url.Values{"_id": {r.patientID}}}
+	q := question{typ: "Patient", fixed: url.Values{"_id": {r.asking}}}
 	a := r.chain(r.ctx, q, form{}, func(*Page) bool { return true }, "")
-	if r.has("Patient", r.patientID) {
+	if r.has("Patient", r.asking) {
 		r.ledger.settle("Patient", Counted, nil)
 		return true, true
 	}
@@ -527,7 +583,7 @@ func (r *run) unauthorized(ctx context.Context, fail *ServerError) bool {
 	if r.ctx.Err() != nil {
 		return true
 	}
-	resp, err := r.send(ctx, "read", "Patient", forVerification, &transport.Request{Small: true, URL: r.server.address(nil, "Patient", r.patientID)})
+	resp, err := r.send(ctx, "read", "Patient", forVerification, &transport.Request{Small: true, URL: r.server.address(nil, "Patient", r.asking)})
 	defer resp.Release()
 	if resp != nil && resp.Status == http.StatusUnauthorized || errors.Is(err, transport.ErrToken) {
 		r.cancel(fmt.Errorf("%w: %w", ErrUnauthorized, fail))

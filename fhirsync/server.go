@@ -40,6 +40,9 @@ type SyncOptions struct {
 	// Types limits the sync to these resource types; the Patient always comes. nil: all types of the Patient compartment, those outside of
 	// it that carry a patient, and whatever these refer to.
 	Types []string
+	// AlsoPatients are further logical ids of the same person on this server: payers keep one Patient per plan year. Their records are
+	// asked for one after the other and are part of this one. Such a sync cannot be resumed.
+	AlsoPatients []string
 	// Full starts over, even if an unfinished sync could be resumed.
 	Full bool
 	// OnEvent is told of progress, one event at a time. It should return quickly: the sync waits for it. nil: nobody is told.

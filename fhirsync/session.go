@@ -27,8 +27,8 @@ type Session struct {
 	strategy string
 }
 
-// PatientID is the patient's logical id.
-func (s *Session) PatientID() string { return s.r.patientID }
+// PatientID is the logical id that is asked for now: the patient's, or one of SyncOptions.AlsoPatients, for each of which Fetch is called.
+func (s *Session) PatientID() string { return s.r.asking }
 
 // ServerName is the Key.Server of everything this sync stores.
 func (s *Session) ServerName() string { return s.r.server.name }

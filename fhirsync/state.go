@@ -10,6 +10,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -29,6 +30,9 @@ type savedState struct {
 	Version int       `json:"version"`
 	Run     string    `json:"run"`
 	Started time.Time `json:"started"`
+	// Finished: nothing is to be gone on from; Counts are what each type brought.
+	Finished bool           `json:"finished,omitempty"`
+	Counts   map[string]int `json:"counts,omitempty"`
 	// Types are those that were answered, and those that came by reference.
 	Types   map[string]savedType `json:"types"`
 	Want    []savedTarget        `json:"want,omitempty"`
@@ -49,6 +53,8 @@ type savedType struct {
 type savedAnswer struct {
 	Param    string `json:"param,omitempty"`
 	Typed    bool   `json:"typed,omitempty"`
+	Path     bool   `json:"path,omitempty"`
+	Post     bool   `json:"post,omitempty"`
 	Matches  int    `json:"matches"`
 	Total    int    `json:"total"`
 	HadTotal bool   `json:"hadTotal,omitempty"`
@@ -71,7 +77,7 @@ type savedTarget struct {
 // stateKey names the state of a sync: the same server, patient, options and strategy give the same key. It holds no id.
 func (r *run) stateKey() string {
 	h := sha256.New()
-	for _, part := range append([]string{r.server.name, r.server.base.String(), r.patientID, r.strategy.Name()}, r.report.Filter...) {
+	for _, part := range append([]string{r.server.name, r.server.base.String(), r.patientID, r.strategy.Name(), strings.Join(r.opts.AlsoPatients, "/")}, r.report.Filter...) {
 		_, _ = h.Write(append([]byte(part), 0)) // a hash does not fail.
 	}
 	return "fhirsync-sync-" + hex.EncodeToString(h.Sum(nil)[:16])
@@ -97,9 +103,16 @@ func (r *run) resume(ctx context.Context) error {
 		}
 		return &StoreError{err}
 	}
-	r.saving = true
+	r.saving = len(r.opts.AlsoPatients) == 0
 	var s savedState
-	if raw == nil || r.opts.Full || json.Unmarshal(raw, &s) != nil || s.Version != stateVersion || time.Since(s.Started) > stateAge || s.Run == "" {
+	if raw == nil || json.Unmarshal(raw, &s) != nil || s.Version != stateVersion {
+		return nil
+	}
+	if s.Finished {
+		r.last = s.Counts
+		return nil
+	}
+	if r.opts.Full || !r.saving || time.Since(s.Started) > stateAge || s.Run == "" {
 		return nil
 	}
 	r.restore(&s)
@@ -127,7 +140,7 @@ func (r *run) restore(s *savedState) {
 			e.ended, e.settled = true, true
 			r.settled[name] = true
 			e.whole = &answer{
-				question: question{typ: name}, form: form{a.Param, a.Typed}, matches: a.Matches, total: a.Total, hadTotal: a.HadTotal, totals: a.Totals,
+				question: question{typ: name}, form: form{param: a.Param, typed: a.Typed, path: a.Path, post: a.Post}, matches: a.Matches, total: a.Total, hadTotal: a.HadTotal, totals: a.Totals,
 				pages: a.Pages, asked: a.Asked, early: a.Early, partial: a.Partial, withheld: a.Withheld, why: a.Why,
 			}
 		}
@@ -191,7 +204,8 @@ func (r *run) cannotSave() {
 	r.ledger.note("", "the state could not be saved: this sync cannot be resumed")
 }
 
-// saveLast saves the state of a sync that was interrupted, and deletes that of one that reached its end. It tells whether the sync can be
+// saveLast saves the state of a sync that was interrupted, and of one that reached its end what each type brought: fewer the next time is a
+// reason to look closer. It tells whether the sync can be
 // gone on from. The writer has ended.
 func (r *run) saveLast(ctx context.Context, interrupted bool) bool {
 	r.mu.Lock()
@@ -202,9 +216,12 @@ func (r *run) saveLast(ctx context.Context, interrupted bool) bool {
 	}
 	var raw []byte
 	if interrupted {
-		if raw = r.snapshot(); raw == nil {
-			return false
-		}
+		raw = r.snapshot()
+	} else {
+		raw = r.counts()
+	}
+	if raw == nil {
+		return false
 	}
 	if err := r.save(ctx, raw); err != nil {
 		if !interrupted && !errors.Is(err, ErrStateConflict) {
@@ -213,6 +230,21 @@ func (r *run) saveLast(ctx context.Context, interrupted bool) bool {
 		return false
 	}
 	return interrupted
+}
+
+// counts writes down what a finished sync brought.
+func (r *run) counts() []byte {
+	s := savedState{Version: stateVersion, Finished: true, Started: r.report.Started, Counts: map[string]int{}}
+	for name, t := range r.report.Types {
+		if t.Received > 0 {
+			s.Counts[name] = t.Received
+		}
+	}
+	raw, err := json.Marshal(s)
+	if err != nil {
+		return nil
+	}
+	return raw
 }
 
 // snapshot writes the state down; nil if it is too large.
@@ -244,7 +276,7 @@ func (r *run) snapshot() []byte {
 		switch a := e.whole; {
 		case e.owed && e.settled && a != nil && a.lost == nil && !a.parted && !doubtful[name] && r.answeredAll[name]:
 			s.Types[name] = savedType{Report: e.TypeReport, Closure: e.closure, Checked: e.verified && e.closure == e.closureSeen, Answer: &savedAnswer{
-				Param: a.form.param, Typed: a.form.typed, Matches: a.matches, Total: a.total, HadTotal: a.hadTotal, Totals: a.totals, Pages: a.pages,
+				Param: a.form.param, Typed: a.form.typed, Path: a.form.path, Post: a.form.post, Matches: a.matches, Total: a.total, HadTotal: a.hadTotal, Totals: a.totals, Pages: a.pages,
 				Asked: a.asked, Early: a.early, Partial: a.partial, Withheld: a.withheld, Why: a.why,
 			}}
 		case !e.owed && e.Received > 0:

@@ -71,7 +71,7 @@ func (r *run) countDue(a *answer, typ string, closure int) bool {
 	r.server.facts.with(func(f *facts) { trusted, fails = f.agreed >= trustAfter, f.counts == countFails })
 	sign := a.hadTotal && a.total > a.matches || a.early || a.totals || a.lost != nil || closure > 0 || a.parted || r.last[typ] > a.matches ||
 		a.inside && a.matches > 0
-	return !fails && a.form.param != "" && (sign || a.looksCapped() || a.matches > 0 && !trusted)
+	return !fails && a.form.names() && (sign || a.looksCapped() || a.matches > 0 && !trusted)
 }
 
 // verifyType checks one answer, and brings in parts what it shows to be missing.
@@ -96,6 +96,8 @@ func (r *run) verifyType(ctx context.Context, typ string, a *answer, closure int
 	proven := a.parted && a.lost == nil && !a.early // its parts ended: that is all that can be had.
 	before := a.matches
 	switch {
+	case a.filled:
+		proven = a.provenWhole
 	case ok && count > a.matches:
 		var err error
 		if proven, err = r.fill(ctx, typ, a, count); err != nil {
@@ -114,7 +116,7 @@ func (r *run) verifyType(ctx context.Context, typ string, a *answer, closure int
 	switch {
 	case ok && count > a.matches:
 		evidence = None
-		r.ledger.gap(Gap{Type: typ, Reason: Truncated, Count: count - a.matches, Detail: truncatedText(a, count)})
+		r.ledger.gapOnce(Gap{Type: typ, Reason: Truncated, Count: count - a.matches, Detail: truncatedText(a, count)})
 	case ok:
 		r.server.facts.with(func(f *facts) {
 			f.agreed++
@@ -125,22 +127,22 @@ func (r *run) verifyType(ctx context.Context, typ string, a *answer, closure int
 			evidence = Counted
 		}
 		if closure > 0 && a.matches == before {
-			r.ledger.gap(Gap{Type: typ, Reason: Unproven, Count: closure, Detail: "references brought what the search had not found, though it agrees with the count: the server hides some from searches"})
+			r.ledger.gapOnce(Gap{Type: typ, Reason: Unproven, Count: closure, Detail: "references brought what the search had not found, though it agrees with the count: the server hides some from searches"})
 		}
 	case a.parted:
-		r.ledger.gap(Gap{Type: typ, Reason: Unproven, Detail: "asked by " + r.partsOf(typ) + ", and nothing proves that this is the whole"})
+		r.ledger.gapOnce(Gap{Type: typ, Reason: Unproven, Detail: "asked by " + r.partsOf(typ) + ", and nothing proves that this is the whole"})
 	case proven:
 	case a.lost != nil:
 		evidence = None
-		r.ledger.gap(*a.lost)
+		r.ledger.gapOnce(*a.lost)
 	case short || a.early || closure > 0:
 		evidence = None
-		r.ledger.gap(Gap{Type: typ, Reason: Truncated, Detail: truncatedText(a, -1)})
+		r.ledger.gapOnce(Gap{Type: typ, Reason: Truncated, Detail: truncatedText(a, -1)})
 	case a.totals:
 		evidence = None
-		r.ledger.gap(Gap{Type: typ, Reason: Truncated, Detail: "Bundle.total changed between pages, and there is no count to check by"})
+		r.ledger.gapOnce(Gap{Type: typ, Reason: Truncated, Detail: "Bundle.total changed between pages, and there is no count to check by"})
 	case capSign:
-		r.ledger.gap(Gap{Type: typ, Reason: Unproven, Detail: "ended at " + itoa(a.matches) + ", which looks like a cap, and there is no count to check by"})
+		r.ledger.gapOnce(Gap{Type: typ, Reason: Unproven, Detail: "ended at " + itoa(a.matches) + ", which looks like a cap, and there is no count to check by"})
 	}
 	said := count
 	if !ok {
@@ -160,12 +162,11 @@ func (r *run) verifyType(ctx context.Context, typ string, a *answer, closure int
 		r.ledger.note(typ, "fewer came than the last time ("+itoa(n)+"), and there is no count to check by")
 	}
 	if a.partial {
-		r.ledger.gap(Gap{Type: typ, Reason: Truncated, Detail: "the server says that its answer is partial"})
+		r.ledger.gapOnce(Gap{Type: typ, Reason: Truncated, Detail: "the server says that its answer is partial"})
 	}
 	if a.withheld {
-		r.ledger.gap(Gap{Type: typ, Reason: Denied, Detail: "the server says that it holds something back"})
+		r.ledger.gapOnce(Gap{Type: typ, Reason: Denied, Detail: "the server says that it holds something back"})
 	}
-	a.keys = nil
 	r.ledger.with(typ, func(e *typeEntry) { e.Evidence, e.verified = evidence, true })
 	return nil
 }
@@ -196,7 +197,7 @@ func truncatedText(a *answer, count int) string {
 // verifyParts checks a type that was asked in parts: a count of the whole may show that the parts are all.
 func (r *run) verifyParts(ctx context.Context, typ string) error {
 	received, parts, label := 0, 0, ""
-	r.ledger.with(typ, func(e *typeEntry) { received, parts, label = e.Received, e.parts, e.Parts })
+	r.ledger.with(typ, func(e *typeEntry) { received, parts, label = e.Received-e.receivedThen, e.parts, e.Parts })
 	for _, f := range r.forms(typ) {
 		count, ok := r.count(ctx, question{typ: typ}, f)
 		if r.ctx.Err() != nil {
@@ -222,9 +223,12 @@ func (r *run) countAddress(q question, f form) *url.URL {
 	params := url.Values{}
 	maps.Copy(params, q.fixed)
 	if f.param != "" {
-		params.Set(f.param, f.value(r.patientID))
+		params.Set(f.param, f.value(r.asking))
 	}
 	params.Set("_summary", "count")
+	if f.path {
+		return r.server.address(params, "Patient", r.asking, q.typ)
+	}
 	return r.server.address(params, q.typ)
 }
 

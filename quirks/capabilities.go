@@ -37,6 +37,8 @@ type TypeCapabilities struct {
 	SearchParams []string
 	// Operations are the names listed ("everything").
 	Operations []string
+	// RevIncludes are the values listed for _revinclude ("Provenance:target").
+	RevIncludes []string
 }
 
 // Type gives the claims for one resource type, and whether the statement lists it at all.
@@ -114,6 +116,8 @@ func ParseCapabilities(raw []byte) (*Capabilities, error) {
 				Interaction lenient[[]lenient[struct{ Code string }]]
 				SearchParam lenient[[]lenient[struct{ Name string }]]
 				Operation   lenient[[]lenient[struct{ Name string }]]
+				// Values of _revinclude.
+				SearchRevInclude lenient[[]lenient[string]]
 			}]]
 		}]] `json:"rest"`
 	}
@@ -151,6 +155,9 @@ func ParseCapabilities(raw []byte) (*Capabilities, error) {
 			}
 			for _, o := range r.v.Operation.v {
 				t.Operations = append(t.Operations, o.v.Name)
+			}
+			for _, v := range r.v.SearchRevInclude.v {
+				t.RevIncludes = append(t.RevIncludes, v.v)
 			}
 			c.types[r.v.Type] = t
 		}

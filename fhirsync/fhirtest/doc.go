@@ -29,7 +29,7 @@
 // (Patient/ID/Type), _summary=count, _count, _total, _lastUpdated, :missing, :not, dates with prefixes, tokens, and paging
 // by opaque links that name neither type nor filter. Unknown parameters are ignored and left out of the self link, unless
 // the client asks for strict handling. With Server.Everything it has the operation Patient/ID/$everything as well, with
-// Server.Batch it answers batches of GETs. There are no writes, other operations, includes or exports.
+// Server.Batch it answers batches of GETs, with Server.RevInclude it honours _revinclude=Provenance:target. There are no writes, other operations, includes or exports.
 //
 // [Server.RoundTripper] reaches it without sockets, also inside a bubble of testing/synctest, where an hour of Retry-After
 // costs no time; [Server.Start] listens on the loopback interface.

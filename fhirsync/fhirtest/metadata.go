@@ -24,7 +24,9 @@ func (s *Server) metadata(c *call) *reply {
 	b = appendString(b, s.Software)
 	b = append(b, `,"version":"1"},"implementation":{"description":"synthetic data only","url":`...)
 	b = appendString(b, s.base)
-	b = append(b, `},"fhirVersion":"4.0.1","format":["application/fhir+json"],"rest":[{"mode":"server","resource":[`...)
+	b = append(b, `},"fhirVersion":`...)
+	b = appendString(b, s.FHIRVersion)
+	b = append(b, `,"format":["application/fhir+json"],"rest":[{"mode":"server","resource":[`...)
 	for i, cl := range claims {
 		if i > 0 {
 			b = append(b, ',')
@@ -36,6 +38,9 @@ func (s *Server) metadata(c *call) *reply {
 			b = append(b, `,{"code":"search-type"}`...)
 		}
 		b = append(b, `],"versioning":"versioned"`...)
+		if s.RevInclude && cl.search {
+			b = append(b, `,"searchRevInclude":["Provenance:target"]`...)
+		}
 		if cl.typ == "Patient" && s.Everything {
 			b = append(b, `,"operation":[{"name":"everything","definition":"http://hl7.org/fhir/OperationDefinition/Patient-everything"}]`...)
 		}

@@ -76,6 +76,19 @@ func (s *Server) link(c *cursor) string {
 	return s.base + "?" + cursorParam + "=" + token
 }
 
+// provenances gives what _revinclude=Provenance:target adds to matches.
+func (s *Server) provenances(matches []*stored) []entry {
+	var out []entry
+	for _, p := range s.byType["Provenance"] {
+		if slices.ContainsFunc(matches, func(m *stored) bool { return slices.Contains(p.Links, m.Ref()) }) {
+			e := s.entry(p)
+			e.mode = "include"
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
 func (s *Server) nextPage(c *call) *reply {
 	if c.cursor == nil {
 		return refuse(http.StatusGone, "not-found", "the search is not known or has expired")
@@ -95,6 +108,9 @@ func (s *Server) page(c *call, at *cursor) *reply {
 	to := min(from+p.size, len(list))
 	for _, st := range list[from:to] {
 		p.entries = append(p.entries, s.entry(st))
+	}
+	if sess.query.provenance {
+		p.entries = append(p.entries, s.provenances(list[from:to])...)
 	}
 	if to < len(list) {
 		p.next = &cursor{sess: sess, offset: to, number: at.number + 1}

@@ -36,7 +36,8 @@ import (
 // for that from then on. Requests that are alike get their answers in the order in which these were recorded, and the last one over and
 // over after that. What matches nothing gets 404 with an OperationOutcome and is listed by [Playback.Unmatched].
 //
-// A batch whose like was not recorded is put together of the answers that its requests had in other batches or by themselves.
+// Which of several forms of a question a client uses may depend on which answer comes first. So a search that names the patient as "id" and
+// was recorded with "Patient/id" only, or the other way round, has the answer that was recorded. A batch whose like was not recorded is put together of the answers that its requests had in other batches or by themselves.
 //
 // What cannot be told from a trace is not the same: ids that differed in letter case alone differ in more, compressed answers come plain, a
 // body that broke is filled with white space up to where it broke, and every resource has version 1 and the same date.
@@ -300,6 +301,9 @@ func (p *Playback) match(q question) *exchange {
 	key := q.key()
 	if len(p.byKey[key]) == 0 {
 		x := p.bind(q)
+		if other := q.otherwise(p.patient); x == nil && len(p.byKey[other.key()]) > 0 {
+			x = p.byKey[other.key()][0]
+		}
 		if x == nil {
 			return nil
 		}

@@ -244,6 +244,20 @@ func b2i(b bool) int {
 	return 0
 }
 
+// otherwise is the same question with the patient named in the other way: "id" for "Patient/id", and "Patient/id" for "id".
+func (q question) otherwise(patient string) question {
+	q.params = slices.Clone(q.params)
+	for i, x := range q.params {
+		switch x.value {
+		case patient:
+			q.params[i].value = "Patient/" + patient
+		case "Patient/" + patient:
+			q.params[i].value = patient
+		}
+	}
+	return q
+}
+
 // form is what questions have in common that differ in values alone.
 func (q question) form() string {
 	b := []byte(q.method)

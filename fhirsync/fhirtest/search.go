@@ -18,15 +18,16 @@ type filter struct {
 
 // query is a search as understood. Faults may change it before it runs.
 type query struct {
-	typ     string
-	filters []filter
-	scope   string // compartment search: the patient
-	count   int
-	counted bool     // _count was given
-	totals  bool     // _total is not none
-	nothing bool     // a fault has decided that nothing is found
-	unknown []string // parameters that were not understood
-	echo    url.Values
+	typ        string
+	filters    []filter
+	scope      string // compartment search: the patient
+	count      int
+	counted    bool     // _count was given
+	totals     bool     // _total is not none
+	provenance bool     // _revinclude=Provenance:target
+	nothing    bool     // a fault has decided that nothing is found
+	unknown    []string // parameters that were not understood
+	echo       url.Values
 }
 
 // patient gives the id of the patient the query asks for; empty: for nobody in particular.
@@ -77,6 +78,12 @@ func (s *Server) understand(c *call) (*query, *reply) {
 			case "_total":
 				q.totals = v != "none"
 			case "_format", "_pretty":
+			case "_revinclude":
+				if !s.RevInclude || v != "Provenance:target" {
+					q.unknown = append(q.unknown, full)
+					continue
+				}
+				q.provenance = true
 			default:
 				kind, ok := t.param(name)
 				if !ok {

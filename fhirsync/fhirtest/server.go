@@ -26,6 +26,10 @@ type Server struct {
 	// Everything makes the server speak Patient/ID/$everything, by GET and POST, and say so in metadata. An honest answer is all that
 	// Want gives, in pages.
 	Everything bool
+	// FHIRVersion is what metadata says. NewServer sets "4.0.1".
+	FHIRVersion string
+	// RevInclude makes the server honour _revinclude=Provenance:target, and say so in metadata.
+	RevInclude bool
 	// Batch makes the server answer batches of GETs, and say so in metadata.
 	Batch bool
 
@@ -54,7 +58,7 @@ type stored struct {
 // NewServer makes a server that holds the records.
 func NewServer(records ...*Record) *Server {
 	s := &Server{
-		DefaultCount: 20, MaxCount: 200, Software: "fhirtest",
+		DefaultCount: 20, MaxCount: 200, Software: "fhirtest", FHIRVersion: "4.0.1",
 		base: "https://fhir.example.test/r4", byRef: map[string]*stored{}, byType: map[string][]*stored{},
 		gone: map[string]bool{}, cursors: map[string]*cursor{}, jobs: map[string]*job{},
 	}
