@@ -1,10 +1,6 @@
 // Package compartment knows which resource types belong to a patient, how to ask for them, and which elements say whose a resource is.
 package compartment
 
-import (
-	"iter"
-)
-
 // Type is what the specification says about one resource type that can belong to a patient.
 type Type struct {
 	// Params are the search parameters that ask for the patient's resources, the best first. Each alone asks for the whole.
@@ -28,14 +24,4 @@ type Type struct {
 	Splits []Split
 	// Revincluded: many servers have no search for the type, and give it with what it is about (_revinclude=TYPE:target) or not at all.
 	Revincluded bool
-}
-
-// Lookup finds a type of FHIR R4.
-func Lookup(name string) (Type, bool) {
-	return r4Table().Lookup(name)
-}
-
-// Names yields the types of FHIR R4 in order, without Patient itself.
-func Names() iter.Seq[string] {
-	return r4Table().Names()
 }

@@ -391,18 +391,6 @@ func TestVersionsHaveOneTableEach(t *testing.T) {
 	}
 }
 
-func TestWithoutAVersionItIsR4(t *testing.T) {
-	t.Parallel()
-	table, _ := compartment.For("4.0.1")
-	if diff := cmp.Diff(slices.Collect(table.Names()), slices.Collect(compartment.Names())); diff != "" {
-		t.Errorf("names (-R4 +package):\n%s", diff)
-	}
-	want, _ := table.Lookup("Observation")
-	if got, ok := compartment.Lookup("Observation"); !ok || !cmp.Equal(want, got) {
-		t.Errorf("Observation: %v, want %v", got, want)
-	}
-}
-
 func TestNamesCanBeLeftEarly(t *testing.T) {
 	t.Parallel()
 	for _, v := range versions(t) {

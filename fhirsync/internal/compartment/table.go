@@ -64,7 +64,7 @@ func newTable(version string, types map[string]Type, dates map[string]string, sp
 		typ.Date = dates[name]
 		typ.Splits = splits[name]
 		// US Core: servers shall answer _revinclude=Provenance:target, and need not search for it
-		// (https://hl7.org/fhir/us/core/basic-provenance.html).
+		// (https://hl7.org/fhir/us/core/CapabilityStatement-us-core-server.html).
 		typ.Revincluded = name == "Provenance"
 		t.types[name] = typ
 	}
