@@ -360,23 +360,24 @@ func FuzzDamage(f *testing.F) {
 		kinds, rs = append(kinds, files), all
 	}
 	f.Add(byte(0), false, uint16(0), uint16(0), []byte("x"))
+	f.Add(byte(0), false, uint16(151), uint16(1), []byte("0")) // r01 becomes a second r00
 	f.Add(byte(0), true, uint16(100), uint16(1), []byte("\n"))
 	f.Add(byte(0), false, uint16(700), uint16(60000), []byte{})
 	f.Add(byte(0), true, uint16(200), uint16(10), []byte{0x1f, 0x8b, 8, 0})
 	f.Add(byte(1), false, uint16(0), uint16(60000), []byte{})
 	f.Add(byte(1), false, uint16(38), uint16(4), []byte{0xff, 0xff, 0xff, 0x7f})
+	f.Add(byte(1), true, uint16(293), uint16(60000), []byte{}) // between two rows of one member
 	f.Add(byte(1), true, uint16(500), uint16(1), []byte("zz"))
 	f.Add(byte(2), false, uint16(40), uint16(8), []byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff})
 	f.Add(byte(2), true, uint16(120), uint16(0), []byte("entries"))
 	f.Add(byte(3), false, uint16(3), uint16(1), []byte("\""))
 	f.Add(byte(4), true, uint16(0), uint16(0), []byte("fhirsync rows 1\n"))
 	f.Fuzz(func(t *testing.T, which byte, gz bool, at, cut uint16, insert []byte) {
-		files := maps.Clone(kinds[0])
-		data := "Patient.ndjson"
+		kind, data := 0, "Patient.ndjson"
 		if gz {
-			files = maps.Clone(kinds[1])
-			data = "Patient.ndjson.gz"
+			kind, data = 1, "Patient.ndjson.gz"
 		}
+		files := maps.Clone(kinds[kind])
 		name := []string{data, ".fhirsync/Patient.rows", ".fhirsync/Patient.index", ".fhirsync/format.json", ".fhirsync/Patient.rows.new"}[int(which)%5]
 		whole := files[name]
 		from := min(int(at), len(whole))
@@ -407,7 +408,9 @@ func FuzzDamage(f *testing.F) {
 			if err != nil {
 				t.Fatalf("%s: %s: %v", name, r.ID, err)
 			}
-			if string(got.Raw) != string(r.Raw) && !strings.Contains(string(insert), r.ID) {
+			// Damage can make the id of one resource that of another, whose line is then the later one.
+			again := strings.Count(files[data], r.ID) > strings.Count(kinds[kind][data], r.ID) || strings.Contains(string(insert), r.ID)
+			if string(got.Raw) != string(r.Raw) && !again {
 				t.Fatalf("%s: %s is %q", name, r.ID, got.Raw)
 			}
 		}

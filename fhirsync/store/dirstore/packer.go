@@ -153,14 +153,14 @@ func (l *lines) begin(block, size int64) error {
 	return nil
 }
 
-// rest reads an open member to its end, where its checksum is.
-func (l *lines) rest() error {
+// rest reads an open member to its end, where its checksum is, and tells how much there was.
+func (l *lines) rest() (int64, error) {
 	if l.zr == nil {
-		return nil
+		return 0, nil
 	}
-	_, err := io.Copy(io.Discard, l.zr)
+	n, err := io.Copy(io.Discard, l.zr) //nolint:gosec // nothing of it is kept
 	l.zr = nil
-	return zipError(err)
+	return n, zipError(err)
 }
 
 // zipError tells damage from a disk that does not read.

@@ -146,10 +146,12 @@ func (g *groups) group() ([]placed, error) {
 	return nil, io.EOF
 }
 
-// whole tells whether the lines of a group are those that were written.
+// whole tells whether the lines of a group are those that were written, and all that its block has: where the rows of some are lost, the
+// lines must not be lost with them.
 func whole(rd *lines, g []placed) (bool, error) {
 	for i := range g {
-		if g[i].size != g[0].size || i > 0 && g[i].inner < g[i-1].inner+g[i-1].n {
+		if g[i].size != g[0].size || i == 0 && g[i].inner != 0 || i > 0 && g[i].inner != g[i-1].inner+g[i-1].n+1 {
+			rd.zr = nil
 			return false, nil
 		}
 		if _, err := rd.read(&g[i].row); err != nil {
@@ -160,13 +162,11 @@ func whole(rd *lines, g []placed) (bool, error) {
 			return false, err
 		}
 	}
-	if err := rd.rest(); err != nil {
-		if errors.Is(err, errDamaged) {
-			return false, nil
-		}
-		return false, err
+	rest, err := rd.rest()
+	if errors.Is(err, errDamaged) {
+		return false, nil
 	}
-	return true, nil
+	return err == nil && rest <= 1, err // the last line break
 }
 
 // scan goes through the rows behind what an index covers. Where the last of them have no lines, both are cut: such a batch was never
@@ -536,6 +536,9 @@ func (a *adoption) member(from, size int64) error {
 			}
 		}
 		if end {
+			if inner > 16<<20 {
+				a.t.waste++ // too large to read single lines from: to be written anew.
+			}
 			return nil
 		}
 		inner += int64(len(line)) + 1
