@@ -282,6 +282,16 @@ func (r *run) answeredBy(ctx context.Context, q question, f form, a *chainAnswer
 	switch {
 	case q.node != nil:
 		r.partSigns(ctx, q, &a.answer)
+		if q.node.isPart {
+			r.ledger.with(q.typ, func(e *typeEntry) {
+				if e.partKeys == nil {
+					e.partKeys = map[ident]struct{}{}
+				}
+				for k := range a.keys {
+					e.partKeys[k] = struct{}{}
+				}
+			})
+		}
 		r.ledger.end(q.node, true)
 	case q.via != "":
 		r.partSigns(ctx, q, &a.answer)
@@ -391,23 +401,30 @@ func (r *run) askVias(ctx context.Context, q question, strategy string, yield fu
 	if !q.whole() {
 		return nil
 	}
+	// Where the server wants a parameter, the question is asked for all values that are known, and for the rest.
+	extra := []url.Values{nil}
+	if param, all := r.splitParam(q.typ); param != "" {
+		extra = []url.Values{{param: {all}}, {param + ":not": {all}}}
+	}
 	for _, via := range r.vias(q.typ) {
-		v := question{typ: q.typ, via: via, label: via, fixed: r.splitParams(q.typ)}
-		n := r.ledger.begin(&node{typ: q.typ, label: via})
 		news := 0
-		err := r.askForms(ctx, v, r.viaForms(via), &tally{}, true, strategy, func(p *Page) bool {
-			news += len(p.Resources)
-			return yield(p)
-		})
-		r.ledger.end(n, true)
+		for _, fixed := range extra {
+			n := r.ledger.begin(&node{typ: q.typ, label: via})
+			v := question{typ: q.typ, via: via, label: via, fixed: fixed}
+			err := r.askForms(ctx, v, r.viaForms(via), &tally{}, true, strategy, func(p *Page) bool {
+				news += len(p.Resources)
+				return yield(p)
+			})
+			r.ledger.end(n, true)
+			if err != nil {
+				return err
+			}
+		}
 		r.server.facts.with(func(f *facts) {
 			if f.vias[q.typ+" "+via]++; news > 0 {
 				delete(f.vias, q.typ+" "+via)
 			}
 		})
-		if err != nil {
-			return err
-		}
 	}
 	r.mu.Lock()
 	r.answeredAll[q.typ] = true
@@ -416,17 +433,16 @@ func (r *run) askVias(ctx context.Context, q question, strategy string, yield fu
 	return nil
 }
 
-// splitParams gives the parameter that questions for the type must have on this server, with all values that are known.
-func (r *run) splitParams(typ string) url.Values {
-	param := ""
+// splitParam gives the parameter that questions for the type must have on this server, and all values that are known; "" where there is none.
+func (r *run) splitParam(typ string) (param, all string) {
 	r.server.facts.with(func(f *facts) { param = f.splits[typ] })
 	info, _ := r.table.Lookup(typ)
 	for _, split := range info.Splits {
 		if split.Param == param {
-			return url.Values{param: {strings.Join(split.Codes(), ",")}}
+			return param, strings.Join(split.Codes(), ",")
 		}
 	}
-	return nil
+	return "", ""
 }
 
 func (r *run) putOff(d doubt) {

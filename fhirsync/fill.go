@@ -9,7 +9,9 @@ import (
 
 // Bounds of filling one type.
 const (
-	fillRequests = 2000 // parts asked at most
+	fillRequests = 600  // parts asked at most
+	fillIdle     = 24   // parts in a row that bring nothing new, after which a way is given up
+	fillAll      = 3000 // parts asked at most in one sync
 	fillDay      = 24 * time.Hour
 )
 
@@ -26,19 +28,26 @@ type filler struct {
 	want   int                // what the server counts; -1: it does not
 	cap    int                // where the whole question ended
 	budget int
+	idle   int      // parts in a row that brought nothing new
 	cut    []string // parts that were cut and could not be split further
 	failed *ServerError
 	over   error // the run is over
 }
 
-// done tells whether there is nothing left to do.
+// done tells whether there is nothing left to do, or nothing to be hoped for.
 func (f *filler) done() bool {
-	return f.over != nil || f.budget <= 0 || f.want >= 0 && len(f.keys) >= f.want
+	return f.over != nil || f.budget <= 0 || f.idle > fillIdle || f.want >= 0 && len(f.keys) >= f.want
 }
+
+// complete tells whether as many have come as the server counts.
+func (f *filler) complete() bool { return f.want >= 0 && len(f.keys) >= f.want && f.over == nil }
 
 // part asks for one part. ok: it was answered; whole: nothing speaks against its being the whole part.
 func (f *filler) part(ctx context.Context, params url.Values) (a *chainAnswer, ok, whole bool) {
 	f.budget--
+	if f.r.filled.Add(1) > fillAll {
+		f.budget = 0
+	}
 	q := question{typ: f.typ, fixed: params, label: label(params)}
 	q.node = f.r.ledger.begin(&node{typ: f.typ, label: q.label})
 	a = f.r.chain(ctx, q, f.form, f.yield, f.strategy)
@@ -50,8 +59,13 @@ func (f *filler) part(ctx context.Context, params url.Values) (a *chainAnswer, o
 	if f.parts == nil {
 		f.parts = map[ident]struct{}{}
 	}
+	before := len(f.keys)
 	for k := range a.keys {
 		f.keys[k], f.parts[k] = struct{}{}, struct{}{}
+	}
+	// A range that is empty and whole is progress too.
+	if f.idle++; len(f.keys) > before || a.err == nil && a.matches == 0 && !a.early {
+		f.idle = 0
 	}
 	if a.err != nil && a.pages == 0 {
 		f.failed = a.err
@@ -87,12 +101,12 @@ func (f *filler) byDate(ctx context.Context, param string, finest time.Duration)
 		return false
 	}
 	before := len(f.keys)
-	f.parts = nil
+	f.parts, f.idle = nil, 0
 	whole := true
 	years := append([]int{0}, epochs...)
 	for i, from := range years {
 		if f.done() {
-			return len(f.cut) == 0 && f.over == nil
+			return whole && f.complete()
 		}
 		to := 0
 		if i+1 < len(years) {
@@ -101,7 +115,7 @@ func (f *filler) byDate(ctx context.Context, param string, finest time.Duration)
 		whole = f.between(ctx, param, year(from), year(to), finest) && whole
 	}
 	if f.done() {
-		return whole && f.over == nil && len(f.cut) == 0
+		return whole && f.complete()
 	}
 	if len(f.keys) == before && f.cap > 0 {
 		return false // no range brought anything beyond what was known: nothing shows that ranges work.
@@ -122,7 +136,7 @@ func day(y int) string { return year(y).Format(time.DateOnly) }
 // between asks for the dates from one time up to another, either of which may be open, and halves the range until what comes is whole.
 func (f *filler) between(ctx context.Context, param string, from, to time.Time, finest time.Duration) bool {
 	if f.done() {
-		return f.over == nil && f.budget > 0
+		return f.over == nil && f.budget > 0 && f.idle <= fillIdle
 	}
 	layout := time.DateOnly
 	if finest < fillDay {
@@ -170,7 +184,7 @@ func (f *filler) between(ctx context.Context, param string, from, to time.Time, 
 // byValues asks for the type by each value of a parameter.
 func (f *filler) byValues(ctx context.Context, param string, values []string) (answered, whole bool) {
 	whole = true
-	f.parts = nil
+	f.parts, f.idle = nil, 0
 	for _, v := range values {
 		if f.done() {
 			break

@@ -36,12 +36,13 @@ const maxGaps = 50_000
 // typeEntry is the obligation "all resources of this type of this patient".
 type typeEntry struct {
 	TypeReport
-	owed    bool // asked for by the caller: it must end in one way or another
-	ended   bool // answered, or ended in a gap
-	settled bool // answered
-	covered bool // an operation brought what it has of the type, which proves nothing
-	whole   *answer
-	parts   int // parts asked
+	owed     bool // asked for by the caller: it must end in one way or another
+	ended    bool // answered, or ended in a gap
+	settled  bool // answered
+	covered  bool // an operation brought what it has of the type, which proves nothing
+	whole    *answer
+	parts    int                // parts asked
+	partKeys map[ident]struct{} // distinct matches of the parts
 	// closure counts resources of the patient that references brought although the search, which was answered, had not.
 	closure, closureSeen int
 	// Of the passes for other ids of the patient that are over: how many there were, the weakest evidence, what was received and expected.
@@ -273,7 +274,7 @@ func (l *ledger) nextPass() {
 		if e.Expected != nil {
 			e.expectThen += *e.Expected
 		}
-		e.ended, e.settled, e.covered, e.whole, e.parts, e.closure, e.closureSeen = false, false, false, nil, 0, 0, 0
+		e.ended, e.settled, e.covered, e.whole, e.parts, e.partKeys, e.closure, e.closureSeen = false, false, false, nil, 0, nil, 0, 0
 		e.checked, e.verified, e.Expected, e.Evidence = false, false, nil, None
 	}
 	clear(l.open)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"sync"
 )
 
 // SearchByType asks for each type by itself.
@@ -14,20 +15,48 @@ type searchByType struct{}
 func (searchByType) Name() string { return "search-by-type" }
 
 func (searchByType) Fetch(ctx context.Context, s *Session) error {
-	types := longestFirst(s)
+	return askAll(ctx, s, longestFirst(s), nil, func(ctx context.Context, typ string) error {
+		return s.Search(ctx, Query{Type: typ})
+	})
+}
+
+// askAll asks for the types, the first one ahead of the others: its first page shows in which form this server wants to be asked. before, if
+// it is not nil, is called when that is known.
+func askAll(ctx context.Context, s *Session, types []string, before func(rest []string) error, ask func(ctx context.Context, typ string) error) error {
 	if len(types) == 0 {
 		return nil
 	}
-	// The first question alone shows in which form this server wants to be asked.
-	if err := s.Search(ctx, Query{Type: types[0]}); err != nil {
-		return err
+	ready := make(chan struct{})
+	shown := sync.OnceFunc(func() { close(ready) })
+	first := make(chan error, 1)
+	go func() {
+		defer shown()
+		var err error
+		for _, err = range s.Pages(ctx, Query{Type: types[0]}) {
+			if err != nil {
+				break
+			}
+			shown() // the rest of its pages goes on beside the others.
+		}
+		first <- err
+	}()
+	<-ready
+	rest := types[1:]
+	err := func() error {
+		if before != nil {
+			if err := before(rest); err != nil {
+				return err
+			}
+		}
+		if err := prefetchSmall(ctx, s, slices.DeleteFunc(slices.Clone(rest), s.received)); err != nil {
+			return err
+		}
+		return each(ctx, workers, rest, ask)
+	}()
+	if e := <-first; err == nil {
+		err = e
 	}
-	if err := prefetchSmall(ctx, s, types[1:]); err != nil {
-		return err
-	}
-	return each(ctx, workers, types[1:], func(ctx context.Context, typ string) error {
-		return s.Search(ctx, Query{Type: typ})
-	})
+	return err
 }
 
 // prefetchSmall asks at once for the types of which there is usually little.
@@ -90,9 +119,6 @@ func (auto) Fetch(ctx context.Context, s *Session) error {
 			types = append(types, step.Type)
 		}
 	}
-	if len(types) == 0 {
-		return nil
-	}
 	ask := func(ctx context.Context, typ string) error {
 		if prefetched {
 			if settled, err := s.Confirm(ctx, typ); settled || err != nil {
@@ -101,25 +127,29 @@ func (auto) Fetch(ctx context.Context, s *Session) error {
 		}
 		return s.Search(ctx, Query{Type: typ})
 	}
-	// The first question alone shows in which form this server wants to be asked.
-	if err := ask(ctx, types[0]); err != nil {
-		return err
+	if !prefetched {
+		return askAll(ctx, s, types, nil, ask)
 	}
-	small := types[1:]
-	if prefetched {
-		small = slices.DeleteFunc(slices.Clone(small), s.received)
-		var counts []Query
-		for _, typ := range types[1:] {
-			if s.received(typ) {
-				counts = append(counts, Query{Type: typ})
-			}
+	var counts []Query
+	for _, typ := range types {
+		if s.received(typ) {
+			counts = append(counts, Query{Type: typ})
 		}
-		if err := s.PrefetchCounts(ctx, counts...); err != nil {
+	}
+	if len(types) > 0 {
+		if settled, err := s.Confirm(ctx, types[0]); err != nil {
 			return err
+		} else if settled {
+			// The form is known now.
+			types, counts = types[1:], slices.DeleteFunc(counts, func(q Query) bool { return q.Type == types[0] })
+			if err := s.PrefetchCounts(ctx, counts...); err != nil {
+				return err
+			}
+			if err := prefetchSmall(ctx, s, slices.DeleteFunc(slices.Clone(types), s.received)); err != nil {
+				return err
+			}
+			return each(ctx, workers, types, ask)
 		}
 	}
-	if err := prefetchSmall(ctx, s, small); err != nil {
-		return err
-	}
-	return each(ctx, workers, types[1:], ask)
+	return askAll(ctx, s, types, func([]string) error { return s.PrefetchCounts(ctx, counts...) }, ask)
 }

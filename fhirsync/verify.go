@@ -196,8 +196,11 @@ func truncatedText(a *answer, count int) string {
 
 // verifyParts checks a type that was asked in parts: a count of the whole may show that the parts are all.
 func (r *run) verifyParts(ctx context.Context, typ string) error {
+	if err := r.askVias(ctx, question{typ: typ}, r.strategy.Name(), func(*Page) bool { return true }); err != nil {
+		return err
+	}
 	received, parts, label := 0, 0, ""
-	r.ledger.with(typ, func(e *typeEntry) { received, parts, label = e.Received-e.receivedThen, e.parts, e.Parts })
+	r.ledger.with(typ, func(e *typeEntry) { received, parts, label = len(e.partKeys), e.parts, e.Parts })
 	for _, f := range r.forms(typ) {
 		count, ok := r.count(ctx, question{typ: typ}, f)
 		if r.ctx.Err() != nil {
