@@ -34,7 +34,8 @@ import (
 // the trace stands for the text that the answers have in its place ({id-7} for "id-7"). One that no answer has shown to the client, such as
 // a date or code that the client itself asks for, is bound to what it stands for by the first request that matches but for it, and stands
 // for that from then on. Requests that are alike get their answers in the order in which these were recorded, and the last one over and
-// over after that. What matches nothing gets 404 with an OperationOutcome and is listed by [Playback.Unmatched].
+// over after that. What matches nothing gets 404 with an OperationOutcome, or 401 where that was the last answer recorded, because the
+// credentials were not accepted any longer; and it is listed by [Playback.Unmatched].
 //
 // Which of several forms of a question a client uses may depend on which answer comes first. So a search that names the patient as "id" and
 // was recorded with "Patient/id" only, or the other way round, has the answer that was recorded. A batch whose like was not recorded is put together of the answers that its requests had in other batches or by themselves.
@@ -108,7 +109,9 @@ type exchange struct {
 	Failure string            `json:"failure"`
 	Shape   *shape            `json:"shape"`
 
-	asked question
+	asked  question
+	key    string   // of asked, and
+	pieces []string // its pieces: they are looked at often
 }
 
 type requestShape struct {
@@ -126,8 +129,9 @@ func (p *Playback) index(exchanges []*exchange) {
 			body = x.Body.Requests
 		}
 		x.asked = recorded(x.Method, x.URL, x.Form, body)
-		key, form := x.asked.key(), x.asked.form()
-		p.byKey[key] = append(p.byKey[key], x)
+		x.key, x.pieces = x.asked.key(), x.asked.pieces()
+		form := x.asked.form()
+		p.byKey[x.key] = append(p.byKey[x.key], x)
 		p.byForm[form] = append(p.byForm[form], x)
 		if s := x.Shape; s != nil && len(x.asked.batch) == len(s.Entries) {
 			for i, request := range x.asked.batch {
@@ -167,9 +171,8 @@ func (p *Playback) Unused() []string {
 	defer p.mu.Unlock()
 	var out []string
 	for _, x := range p.exchanges {
-		key := x.asked.key()
-		if slices.Index(p.byKey[key], x) >= p.next[key] {
-			out = append(out, key)
+		if slices.Index(p.byKey[x.key], x) >= p.next[x.key] {
+			out = append(out, x.key)
 		}
 	}
 	return out
@@ -258,6 +261,9 @@ func (p *Playback) respond(r *http.Request, sent []byte) *reply {
 	}
 	if x == nil {
 		p.unmatched = append(p.unmatched, q.key())
+		if n := len(p.exchanges); n > 0 && p.exchanges[n-1].Status == http.StatusUnauthorized {
+			return p.reply(p.exchanges[n-1])
+		}
 		return refuse(http.StatusNotFound, "not-found", "the trace has no answer to this request")
 	}
 	rep := p.reply(x)
@@ -307,7 +313,7 @@ func (p *Playback) match(q question) *exchange {
 		if x == nil {
 			return nil
 		}
-		key = x.asked.key()
+		key = x.key
 	}
 	list := p.byKey[key]
 	i := p.next[key]
@@ -318,22 +324,19 @@ func (p *Playback) match(q question) *exchange {
 // bind finds an exchange that asks the same but for values that have not been met, and binds its placeholders to them.
 func (p *Playback) bind(q question) *exchange {
 	var late *exchange // one that was answered already: better than none
+	pieces := q.pieces()
 	for _, x := range p.byForm[q.form()] {
-		if !x.asked.fits(q, p.free, nil) {
-			continue
-		}
-		key := x.asked.key()
-		if p.next[key] > 0 {
-			if late == nil {
-				late = x
-			}
+		asked := p.next[x.key] > 0
+		if asked && late != nil || !fits(x.pieces, pieces, p.free, nil) {
 			continue
 		}
 		late = x
-		break
+		if !asked {
+			break
+		}
 	}
 	if late != nil {
-		late.asked.fits(q, p.free, func(placeholder, value string) {
+		fits(late.pieces, pieces, p.free, func(placeholder, value string) {
 			p.bound[value] = placeholder
 			p.values[placeholder] = value
 		})

@@ -261,6 +261,10 @@ func (q question) otherwise(patient string) question {
 // form is what questions have in common that differ in values alone.
 func (q question) form() string {
 	b := []byte(q.method)
+	if rest, ok := strings.CutPrefix(q.path, "{base}/"); ok && rest != "" && rest[0] >= 'A' && rest[0] <= 'Z' {
+		typ, _, _ := strings.Cut(rest, "/")
+		b = append(append(b, ' '), typ...)
+	}
 	b = strconv.AppendInt(append(b, ' '), int64(strings.Count(q.path, "/")), 10)
 	for _, x := range q.params {
 		b = append(append(b, ' '), x.name...)
@@ -272,14 +276,13 @@ func (q question) form() string {
 // numbered is the text that stands for a placeholder.
 var numbered = regexp.MustCompile(`(?:id|date|value|code|version|param|operation|modifier)-[0-9]+$`)
 
-// fits tells whether a recorded question is the same as one that is asked, but for texts that stand for placeholders which are free. Each of
-// them is given to bind, together with what the other question has in its place.
-func (q question) fits(asked question, free func(string) bool, bind func(placeholder, value string)) bool {
-	mine, theirs := q.pieces(), asked.pieces()
+// fits tells whether the pieces of a recorded question are the same as those of one that is asked, but for texts that stand for placeholders
+// which are free. Each of them is given to bind, together with what the other question has in its place.
+func fits(mine, theirs []string, free func(string) bool, bind func(placeholder, value string)) bool {
 	if len(mine) != len(theirs) {
 		return false
 	}
-	bound := map[string]string{}
+	var bound map[string]string
 	for i, m := range mine {
 		t := theirs[i]
 		if m == t {
@@ -292,6 +295,9 @@ func (q question) fits(asked question, free func(string) bool, bind func(placeho
 		name, value := m[at[0]:], t[at[0]:]
 		if other, twice := bound[name]; twice && other != value || value == "" || numbered.MatchString(value) || !free(name) {
 			return false
+		}
+		if bound == nil {
+			bound = map[string]string{}
 		}
 		bound[name] = value
 	}

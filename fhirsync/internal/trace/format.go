@@ -111,7 +111,7 @@ type Ref struct {
 	Path string `json:"path"` // without the resource type in front
 	Kind string `json:"kind"`
 	To   string `json:"to"`
-	URI  bool   `json:"uri,omitempty"` // an element of type uri that is named reference
+	URI  bool   `json:"uri,omitempty"` // the element itself is the reference, and no Reference
 }
 
 // Issue is one issue of an OperationOutcome. Its diagnostics and texts are left out.
@@ -123,11 +123,13 @@ type Issue struct {
 
 // Capabilities is a CapabilityStatement.
 type Capabilities struct {
-	FHIRVersion string              `json:"fhirVersion,omitempty"`
-	Software    string              `json:"software,omitempty"`
-	Version     string              `json:"version,omitempty"`
-	Operations  []string            `json:"operations,omitempty"`
-	Types       map[string]TypeCaps `json:"types,omitempty"`
+	FHIRVersion string `json:"fhirVersion,omitempty"`
+	Software    string `json:"software,omitempty"`
+	Version     string `json:"version,omitempty"`
+	// Interactions and Operations are those of the whole system.
+	Interactions []string            `json:"interactions,omitempty"`
+	Operations   []string            `json:"operations,omitempty"`
+	Types        map[string]TypeCaps `json:"types,omitempty"`
 }
 
 // TypeCaps is what is claimed for one type.

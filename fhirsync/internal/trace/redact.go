@@ -3,6 +3,7 @@ package trace
 import (
 	"cmp"
 	"crypto/sha256"
+	"maps"
 	"mime"
 	"net/http"
 	"net/url"
@@ -292,7 +293,7 @@ func (r *redactor) tail(path, query string) string {
 
 // reference redacts a reference.
 func (r *redactor) reference(f *refs.Found) Ref {
-	out := Ref{Path: r.elements(f.Path), Kind: f.Ref.Kind.String(), URI: f.Source == refs.FromURI}
+	out := Ref{Path: r.elements(f.Path), Kind: f.Ref.Kind.String(), URI: f.Source != refs.FromReference}
 	local := func() string {
 		s := r.typ(f.Ref.Type) + "/" + r.id(f.Ref.ID)
 		if f.Ref.Version != "" {
@@ -348,8 +349,8 @@ func (r *redactor) header(h http.Header, now time.Time) map[string]string {
 		now = t
 	}
 	out := map[string]string{}
-	for name, values := range h {
-		text := strings.Join(values, ", ")
+	for _, name := range slices.Sorted(maps.Keys(h)) { // in order, for the sake of the numbers of placeholders.
+		text := strings.Join(h[name], ", ")
 		switch {
 		case name == "Content-Type":
 			text = contentType(text)

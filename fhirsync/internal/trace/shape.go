@@ -207,6 +207,7 @@ func (r *redactor) capabilities(c *quirks.Capabilities) *Capabilities {
 	if fhirVersion.MatchString(c.FHIRVersion) {
 		out.FHIRVersion = c.FHIRVersion
 	}
+	out.Interactions = names(c.Interactions, paramName.MatchString, nil)
 	out.Operations = names(c.Operations, paramName.MatchString, r.operations)
 	for _, typ := range c.Types() {
 		if !typeName.MatchString(typ) || len(out.Types) >= maxClaims {
