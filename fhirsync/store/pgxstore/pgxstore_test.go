@@ -15,9 +15,9 @@ import (
 
 	"github.com/fhirsync/fhirsync-go/fhirsync"
 	"github.com/fhirsync/fhirsync-go/fhirsync/fhirtest"
-	"github.com/fhirsync/fhirsync-go/fhirsync/internal/pgtest"
 	"github.com/fhirsync/fhirsync-go/fhirsync/store/pgxstore"
 	"github.com/fhirsync/fhirsync-go/fhirsync/storetest"
+	"github.com/fhirsync/fhirsync-go/internal/pgtest"
 	"github.com/fhirsync/fhirsync-go/ratelimit"
 )
 

@@ -94,7 +94,7 @@ func postgresTables(t func(string) string) []string {
 			patient_id ` + text + `, type ` + text + `, id ` + text + `, reason ` + text + `, first_seen timestamptz NOT NULL,
 			last_seen timestamptz NOT NULL, body bytea NOT NULL)`,
 		`CREATE VIEW ` + t("records") + ` AS
-			SELECT p.server, p.id AS patient_id, r.type, r.id, r.version_id, r.last_updated, m.first_seen, m.last_seen,
+			SELECT p.server, p.id AS patient_id, r.type, r.id, r.version_id, r.last_updated, m.first_seen, m.last_seen, r.no AS resource_no,
 				convert_from(r.body, 'UTF8') AS json
 			FROM ` + t("patients") + ` p JOIN ` + members + ` m ON m.patient_no = p.no JOIN ` + resources + ` r ON r.no = m.resource_no`,
 	}

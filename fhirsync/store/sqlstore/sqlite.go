@@ -73,7 +73,8 @@ func sqliteTables(t func(string) string) []string {
 			no INTEGER PRIMARY KEY, digest BLOB NOT NULL UNIQUE, run TEXT NOT NULL, server TEXT NOT NULL, patient_id TEXT NOT NULL,
 			type TEXT NOT NULL, id TEXT NOT NULL, reason TEXT NOT NULL, first_seen TEXT NOT NULL, last_seen TEXT NOT NULL, body BLOB NOT NULL)`,
 		`CREATE VIEW ` + t("records") + ` AS
-			SELECT p.server, p.id AS patient_id, r.type, r.id, r.version_id, r.last_updated, m.first_seen, m.last_seen, CAST(r.body AS TEXT) AS json
+			SELECT p.server, p.id AS patient_id, r.type, r.id, r.version_id, r.last_updated, m.first_seen, m.last_seen, r.no AS resource_no,
+				CAST(r.body AS TEXT) AS json
 			FROM ` + t("patients") + ` p JOIN ` + members + ` m ON m.patient_no = p.no JOIN ` + resources + ` r ON r.no = m.resource_no`,
 	}
 }

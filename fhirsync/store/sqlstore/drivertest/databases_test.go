@@ -14,8 +14,8 @@ import (
 	_ "modernc.org/sqlite"             // the driver "sqlite"
 
 	"github.com/fhirsync/fhirsync-go/fhirsync"
-	"github.com/fhirsync/fhirsync-go/fhirsync/internal/pgtest"
 	"github.com/fhirsync/fhirsync-go/fhirsync/store/sqlstore"
+	"github.com/fhirsync/fhirsync-go/internal/pgtest"
 )
 
 func TestMain(m *testing.M) {

@@ -7,7 +7,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/fhirsync/fhirsync-go/fhirsync/internal/pgtest"
+	"github.com/fhirsync/fhirsync-go/internal/pgtest"
 )
 
 func TestMain(m *testing.M) {

@@ -1,0 +1,26 @@
+module github.com/fhirsync/fhirsync-go/examples/postgres
+
+go 1.26.0
+
+require (
+	github.com/fhirsync/fhirsync-go v0.0.0
+	github.com/fhirsync/fhirsync-go/fhirsync/store/pgxstore v0.0.0
+	github.com/jackc/pgx/v5 v5.12.0
+)
+
+require (
+	github.com/hashicorp/go-cleanhttp v0.5.2 // indirect
+	github.com/hashicorp/go-retryablehttp v0.7.8 // indirect
+	github.com/jackc/pgpassfile v1.0.0 // indirect
+	github.com/jackc/pgservicefile v0.0.0-20240606120523-5a60cdf6a761 // indirect
+	github.com/jackc/puddle/v2 v2.2.3 // indirect
+	golang.org/x/oauth2 v0.37.0 // indirect
+	golang.org/x/sync v0.22.0 // indirect
+	golang.org/x/text v0.41.0 // indirect
+	golang.org/x/time v0.16.0 // indirect
+)
+
+replace (
+	github.com/fhirsync/fhirsync-go => ../..
+	github.com/fhirsync/fhirsync-go/fhirsync/store/pgxstore => ../../fhirsync/store/pgxstore
+)
