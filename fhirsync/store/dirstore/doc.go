@@ -14,8 +14,8 @@
 // open, and after a crash, a line that was replaced may still be there before the new one; the next Open and Close put that right.
 //
 // Beside them is a folder .fhirsync with what the store has to know: the keys and digests of all lines, the states of unfinished syncs,
-// and the quarantine. Without it the lines are still resources: Open reads them anew, and only ids that are not in the JSON itself are
-// lost. Copy or move the two together.
+// and the quarantine. Without it the lines are still resources: Open reads them anew. Only a line whose JSON has no id, because it stood
+// elsewhere, is then nobody's and goes to quarantine. Copy or move the two together.
 //
 // A folder belongs to one server, because a line does not tell where it is from: resources of another Server are refused with
 // [ErrOtherServer]. Several patients of one server may share a folder. Who wants them apart gives each a folder of its own.
