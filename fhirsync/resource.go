@@ -37,6 +37,8 @@ type Origin struct {
 	Op string
 	// Received is when the answer had been read.
 	Received time.Time
+	// Key is the resource's Key on its server where a Store around the store (see Namespaced) gave it another; zero where none did.
+	Key Key
 }
 
 // Batch is one delivery to a [Store]. It grows by fields, but by none whose neglect would lose data.

@@ -1,0 +1,203 @@
+package fhirsync
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/fhirsync/fhirsync-go/idspace"
+)
+
+// Namespaced is a Store around a Store that gives every resource an id of its own, so that several servers can be put into one place: see
+// package [idspace]. For each batch it takes the space whose Name is Batch.Server or, where the server has no name, the one that has the
+// base URL among its Bases. A batch for which there is none is an error, and so are two spaces of one name.
+//
+// What next sees is rewritten: Key.ID, Raw with all references, and Batch.PatientID, which is the id of the rewritten Patient. What stays of
+// the source:
+//
+//   - Key.Server and Batch.Server;
+//   - Digest, which is that of the source bytes, so that what is unchanged on the server is unchanged in next. It says nothing of the spaces'
+//     options: whoever changes Bases, Mark or Canonicals of a space should begin with an empty store, because
+//     resources that next holds already may be passed over;
+//   - VersionID and LastUpdated;
+//   - Origin.Key, which is the source's Key.
+//
+// The delivered bytes are never written to; next gets memory of its own. A resource that cannot be rewritten (its bytes are not JSON, name
+// another identity than its Key, or leave no place for the marker) is rejected with a [*RejectError], and so is what next rejects, under the
+// index that it had. The Report speaks of source ids throughout.
+//
+// Powers are those of next that are known here, with keys translated: Digests is asked by rewritten keys. State is kept under the
+// caller's key together with the names, schemes and options of all spaces, so that a sync is not gone on with under others.
+// Quarantine hands on what it gets: those bytes are the source's, and so are the ids beside them.
+//
+// It is safe for concurrent use if next is.
+func Namespaced(next Store, spaces ...*idspace.Space) Store {
+	n := &namespaced{next: next, byName: map[string]*idspace.Space{}, spaces: spaces}
+	prints := make([]string, 0, len(spaces))
+	for _, s := range spaces {
+		if s == nil {
+			n.err = errors.New("fhirsync: Namespaced: a space is nil")
+			continue
+		}
+		if n.byName[s.Name()] != nil {
+			n.err = errors.New("fhirsync: Namespaced: two spaces have one name")
+		}
+		n.byName[s.Name()] = s
+		prints = append(prints, s.Fingerprint())
+	}
+	slices.Sort(prints)
+	h := sha256.New()
+	for _, p := range prints {
+		_, _ = fmt.Fprintf(h, "%d:%s,", len(p), p) // a hash does not fail.
+	}
+	n.stateSuffix = "-idspace-" + hex.EncodeToString(h.Sum(nil)[:16])
+	return n
+}
+
+type namespaced struct {
+	next        Store
+	spaces      []*idspace.Space
+	byName      map[string]*idspace.Space
+	stateSuffix string
+	err         error // nothing can be put
+}
+
+// space gives the space of a server.
+func (n *namespaced) space(server string) (*idspace.Space, error) {
+	if n.err != nil {
+		return nil, n.err
+	}
+	if s := n.byName[server]; s != nil {
+		return s, nil
+	}
+	var found *idspace.Space
+	for _, s := range n.spaces {
+		if s.HasBase(server) {
+			if found != nil {
+				return nil, errors.New("fhirsync: Namespaced: two spaces have the base URL of this server")
+			}
+			found = s
+		}
+	}
+	if found == nil {
+		return nil, errors.New("fhirsync: Namespaced: no space for this server: Server.Name must be the Name of one")
+	}
+	return found, nil
+}
+
+// errOtherIdentity: bytes and key do not belong together.
+var errOtherIdentity = errors.New("the bytes name another identity than the key")
+
+// Put rewrites a batch and puts it into the next store.
+func (n *namespaced) Put(ctx context.Context, batch Batch) error {
+	space, err := n.space(batch.Server)
+	if err != nil {
+		return err
+	}
+	out := batch
+	if batch.PatientID != "" {
+		out.PatientID = space.ID("Patient", batch.PatientID)
+	}
+	out.Resources = make([]Resource, len(batch.Resources))
+	order := make([]int, len(batch.Resources))
+	rejected := map[int]error{}
+	for i := range batch.Resources {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		order[i] = i
+		res := &out.Resources[i]
+		*res = batch.Resources[i]
+		switch rewritten, err := space.Rewrite(res.Raw); {
+		case err != nil:
+			rejected[i] = err
+		case rewritten.Type != res.Type || rewritten.ID != res.ID || res.Server != batch.Server:
+			rejected[i] = errOtherIdentity
+		default:
+			if res.Origin.Key == (Key{}) { // else the source is further back.
+				res.Origin.Key = res.Key
+			}
+			res.ID, res.Raw = rewritten.NewID, rewritten.Raw
+		}
+	}
+	if len(rejected) > 0 {
+		return &RejectError{Rejected: rejected}
+	}
+	slices.SortFunc(order, func(a, b int) int { return compareKeys(out.Resources[a].Key, out.Resources[b].Key) })
+	sorted := make([]Resource, len(order))
+	for to, from := range order {
+		sorted[to] = out.Resources[from]
+	}
+	out.Resources = sorted
+	return backToSource(n.next.Put(ctx, out), order)
+}
+
+func compareKeys(a, b Key) int {
+	return cmp.Or(cmp.Compare(a.Server, b.Server), cmp.Compare(a.Type, b.Type), cmp.Compare(a.ID, b.ID))
+}
+
+// backToSource gives an error of the next store with the indexes that its caller knows.
+func backToSource(err error, order []int) error {
+	var reject *RejectError
+	if !errors.As(err, &reject) {
+		return err
+	}
+	back := &RejectError{Rejected: make(map[int]error, len(reject.Rejected))}
+	for i, why := range reject.Rejected {
+		if i < 0 || i >= len(order) {
+			return errors.New("fhirsync: Namespaced: the store rejected a resource that was not in the batch")
+		}
+		back.Rejected[order[i]] = why
+	}
+	return back
+}
+
+// Powers gives what the next store can do, in terms of the source.
+func (n *namespaced) Powers() Powers {
+	next := PowersOf(n.next)
+	var p Powers
+	if next.State != nil {
+		p.State = namespacedState{next.State, n.stateSuffix}
+	}
+	if next.Digests != nil {
+		p.Digests = namespacedDigests{next.Digests, n}
+	}
+	p.Quarantine = next.Quarantine
+	return p
+}
+
+// namespacedState keeps states apart by spaces.
+type namespacedState struct {
+	next   StateStore
+	suffix string
+}
+
+func (s namespacedState) LoadState(ctx context.Context, key string) (state []byte, rev string, err error) {
+	return s.next.LoadState(ctx, key+s.suffix)
+}
+
+func (s namespacedState) SaveState(ctx context.Context, key string, state []byte, rev string) (newRev string, err error) {
+	return s.next.SaveState(ctx, key+s.suffix, state, rev)
+}
+
+// namespacedDigests asks by rewritten keys.
+type namespacedDigests struct {
+	next DigestStore
+	n    *namespaced
+}
+
+func (d namespacedDigests) Holds(ctx context.Context, keys []Key, digests [][32]byte) ([]bool, error) {
+	there := make([]Key, len(keys))
+	for i, k := range keys {
+		space, err := d.n.space(k.Server)
+		if err != nil {
+			return nil, err
+		}
+		there[i] = Key{Server: k.Server, Type: k.Type, ID: space.ID(k.Type, k.ID)}
+	}
+	return d.next.Holds(ctx, there, digests)
+}

@@ -1,0 +1,82 @@
+package idspace
+
+import "strings"
+
+// names makes a set of words.
+func names(words string) map[string]struct{} {
+	set := map[string]struct{}{}
+	for w := range strings.FieldsSeq(words) {
+		set[w] = struct{}{}
+	}
+	return set
+}
+
+// resourceTypes are the types of STU3, R4, R4B and R5. References may name types that are not among them; a URL that only looks like Type/id
+// may not.
+var resourceTypes = names(`
+	Account ActivityDefinition ActorDefinition AdministrableProductDefinition AdverseEvent AllergyIntolerance
+	Appointment AppointmentResponse ArtifactAssessment AuditEvent Basic Binary BiologicallyDerivedProduct
+	BiologicallyDerivedProductDispense BodySite BodyStructure Bundle CapabilityStatement CarePlan CareTeam CatalogEntry
+	ChargeItem ChargeItemDefinition Citation Claim ClaimResponse ClinicalImpression ClinicalUseDefinition CodeSystem
+	Communication CommunicationRequest CompartmentDefinition Composition ConceptMap Condition ConditionDefinition
+	Consent Contract Coverage CoverageEligibilityRequest CoverageEligibilityResponse DataElement DetectedIssue Device
+	DeviceAssociation DeviceComponent DeviceDefinition DeviceDispense DeviceMetric DeviceRequest DeviceUsage
+	DeviceUseStatement DiagnosticReport DocumentManifest DocumentReference EffectEvidenceSynthesis EligibilityRequest
+	EligibilityResponse Encounter EncounterHistory Endpoint EnrollmentRequest EnrollmentResponse EpisodeOfCare
+	EventDefinition Evidence EvidenceReport EvidenceVariable ExampleScenario ExpansionProfile ExplanationOfBenefit
+	FamilyMemberHistory Flag FormularyItem GenomicStudy Goal GraphDefinition Group GuidanceResponse HealthcareService
+	ImagingManifest ImagingSelection ImagingStudy Immunization ImmunizationEvaluation ImmunizationRecommendation
+	ImplementationGuide Ingredient InsurancePlan InventoryItem InventoryReport Invoice Library Linkage List Location
+	ManufacturedItemDefinition Measure MeasureReport Media Medication MedicationAdministration MedicationDispense
+	MedicationKnowledge MedicationRequest MedicationStatement MedicinalProduct MedicinalProductAuthorization
+	MedicinalProductContraindication MedicinalProductDefinition MedicinalProductIndication MedicinalProductIngredient
+	MedicinalProductInteraction MedicinalProductManufactured MedicinalProductPackaged MedicinalProductPharmaceutical
+	MedicinalProductUndesirableEffect MessageDefinition MessageHeader MolecularSequence NamingSystem NutritionIntake
+	NutritionOrder NutritionProduct Observation ObservationDefinition OperationDefinition OperationOutcome Organization
+	OrganizationAffiliation PackagedProductDefinition Parameters Patient PaymentNotice PaymentReconciliation Permission
+	Person PlanDefinition Practitioner PractitionerRole Procedure ProcedureRequest ProcessRequest ProcessResponse
+	Provenance Questionnaire QuestionnaireResponse ReferralRequest RegulatedAuthorization RelatedPerson RequestGroup
+	RequestOrchestration Requirements ResearchDefinition ResearchElementDefinition ResearchStudy ResearchSubject
+	RiskAssessment RiskEvidenceSynthesis Schedule SearchParameter Sequence ServiceDefinition ServiceRequest Slot
+	Specimen SpecimenDefinition StructureDefinition StructureMap Subscription SubscriptionStatus SubscriptionTopic
+	Substance SubstanceDefinition SubstanceNucleicAcid SubstancePolymer SubstanceProtein SubstanceReferenceInformation
+	SubstanceSourceMaterial SubstanceSpecification SupplyDelivery SupplyRequest Task TerminologyCapabilities TestPlan
+	TestReport TestScript Transport ValueSet VerificationResult VisionPrescription
+`)
+
+// identified are the types whose identifier is an array in R4, R4B and R5, as far as these have the type.
+var identified = names(`
+	Account ActivityDefinition ActorDefinition AdministrableProductDefinition AllergyIntolerance Appointment
+	AppointmentResponse ArtifactAssessment Basic BiologicallyDerivedProduct BiologicallyDerivedProductDispense
+	BodyStructure CarePlan CareTeam CatalogEntry ChargeItem ChargeItemDefinition Citation Claim ClaimResponse
+	ClinicalImpression ClinicalUseDefinition CodeSystem Communication CommunicationRequest Condition ConditionDefinition
+	Consent Contract Coverage CoverageEligibilityRequest CoverageEligibilityResponse DetectedIssue Device
+	DeviceAssociation DeviceDefinition DeviceDispense DeviceMetric DeviceRequest DeviceUsage DeviceUseStatement
+	DiagnosticReport DocumentManifest DocumentReference EffectEvidenceSynthesis Encounter EncounterHistory Endpoint
+	EnrollmentRequest EnrollmentResponse EpisodeOfCare EventDefinition Evidence EvidenceReport EvidenceVariable
+	ExampleScenario ExplanationOfBenefit FamilyMemberHistory Flag FormularyItem GenomicStudy Goal Group GuidanceResponse
+	HealthcareService ImagingSelection ImagingStudy Immunization ImmunizationEvaluation ImmunizationRecommendation
+	InsurancePlan InventoryItem InventoryReport Invoice Library List Location ManufacturedItemDefinition Measure
+	MeasureReport Media Medication MedicationAdministration MedicationDispense MedicationRequest MedicationStatement
+	MedicinalProduct MedicinalProductAuthorization MedicinalProductDefinition MedicinalProductPackaged
+	MedicinalProductPharmaceutical MessageDefinition MolecularSequence NutritionIntake NutritionOrder Observation
+	Organization OrganizationAffiliation PackagedProductDefinition Patient PaymentNotice PaymentReconciliation Person
+	PlanDefinition Practitioner PractitionerRole Procedure Questionnaire RegulatedAuthorization RelatedPerson
+	RequestGroup RequestOrchestration Requirements ResearchDefinition ResearchElementDefinition ResearchStudy
+	ResearchSubject RiskAssessment RiskEvidenceSynthesis Schedule ServiceRequest Slot Specimen StructureDefinition
+	StructureMap SubscriptionTopic Substance SubstanceDefinition SupplyDelivery SupplyRequest Task TestPlan Transport
+	ValueSet VisionPrescription
+`)
+
+// canonicals are the names of elements that are canonicals in R4 or R5, but for a few that mean too many other things.
+var canonicals = names(`
+	abnormalCodedValueSet actor actorCanonical answerValueSet artifact artifactCanonical baseDefinition capabilities
+	codeMap compartment criticalCodedValueSet defaultValueCanonical definition definitionCanonical derivedFrom
+	derivedFromCanonical eventCanonical exampleCanonical fixedCanonical graph implementationGuide inputProfile
+	instantiates instantiatesCanonical library linkCanonical measure moduleCanonical normalCodedValueSet
+	observationRequirement observationResultRequirement otherMap outputProfile partOf patternCanonical profile
+	questionnaire replaces resource sourceCanonical sourceScopeCanonical specimenRequirement structureProfileCanonical
+	subjectCanonical subscriptionTopic supplements supportedProfile target targetCanonical targetProfile
+	targetScopeCanonical testScript topic transform typeCanonical validCodedValueSet valueAlternatives valueCanonical
+	valueSet workflow
+`)

@@ -1,0 +1,261 @@
+package idspace
+
+import (
+	"fmt"
+
+	"github.com/fhirsync/fhirsync-go/refs"
+)
+
+// context is an entry of a Bundle: what is relative in it is relative to its fullUrl.
+type context struct {
+	span
+	outer    int  // the entry that this one is in, -1 for none
+	foreign  bool // the fullUrl is another server's
+	keepBase bool // the fullUrl is no RESTful URL of this server, so that a relative reference would mean nothing
+}
+
+// maxNested is how deep Bundles and Parameters may be nested. Each level is read once more for every one around it.
+const maxNested = 16
+
+// parts are the members of a resource that matter. Each may stand there several times.
+type parts struct {
+	typ, id                  span
+	ids, metas, idents, subs []span
+	first                    [6]span // enough for nearly all
+}
+
+// resource looks at the resource that opens at raw[at], in the entry ctx.
+func (r *rewriter) resource(at, ctx, depth int) error {
+	if depth > maxNested {
+		return ErrNested
+	}
+	var p parts
+	p.ids, p.metas, p.idents, p.subs = p.first[0:0:1], p.first[1:1:2], p.first[2:2:3], p.first[3:3:4]
+	o := openObject(r.raw, at)
+	for o.next() {
+		var err error
+		switch string(o.name()) {
+		case "resourceType":
+			err = r.single(&p.typ, o.val, "resourceType")
+		case "id":
+			if err = r.single(&p.id, o.val, "id"); err == nil && o.kind() == '"' {
+				p.ids = append(p.ids, o.val)
+			}
+		case "meta":
+			p.metas = append(p.metas, o.val)
+		case "identifier":
+			p.idents = append(p.idents, o.val)
+		case "entry", "parameter":
+			p.subs = append(p.subs, o.val)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	typ, ok := r.typeName(p.typ)
+	if !ok {
+		return fmt.Errorf("resourceType is missing or is none: %w", ErrIdentity)
+	}
+	id, lone := r.said(p.id)
+	if lone {
+		return fmt.Errorf("id holds what is no character: %w", ErrIdentity)
+	}
+	own, err := r.rename(typ, id, ctx, &p)
+	if err != nil {
+		return err
+	}
+	if depth == 0 {
+		r.root = own
+	}
+	for _, sub := range p.subs {
+		switch typ {
+		case "Bundle":
+			err = r.each(sub, func(entry int) error { return r.entry(entry, ctx, depth) })
+		case "Parameters":
+			err = r.each(sub, func(param int) error { return r.parameter(param, ctx, depth) })
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// single takes a string that may stand there once. Twice the same is once.
+func (r *rewriter) single(known *span, val span, what string) error {
+	switch {
+	case r.raw[val.start] == 'n':
+		return nil
+	case r.raw[val.start] != '"':
+		return fmt.Errorf("%s is not a string: %w", what, ErrIdentity)
+	case known.end == 0:
+		*known = val
+		return nil
+	}
+	a, _ := r.said(*known)
+	if b, _ := r.said(val); a != b {
+		return fmt.Errorf("%s stands twice with different values: %w", what, ErrIdentity)
+	}
+	return nil
+}
+
+// said gives the text of a string that may be missing.
+func (r *rewriter) said(token span) (text string, lone bool) {
+	if token.end == 0 {
+		return "", false
+	}
+	b, lone := r.text(token)
+	return string(b), lone
+}
+
+// typeName gives the type that a string names.
+func (r *rewriter) typeName(token span) (string, bool) {
+	if token.end == 0 {
+		return "", false
+	}
+	b, _ := r.text(token)
+	if typ, ok := r.types[string(b)]; ok {
+		return typ, true
+	}
+	typ := string(b)
+	if !isType(typ) {
+		return "", false
+	}
+	if len(r.types) >= maxTypes {
+		clear(r.types)
+	}
+	if len(typ) <= maxKnownText {
+		r.types[typ] = typ
+	}
+	return typ, true
+}
+
+// rename gives a resource its new id and its marker, unless it has no id or is another server's.
+func (r *rewriter) rename(typ, id string, ctx int, p *parts) (Pair, error) {
+	own := Pair{Type: typ, ID: id}
+	foreign := ctx >= 0 && r.contexts[ctx].foreign
+	if id == "" || foreign {
+		own.ID = ""
+		r.disownSources(p)
+		return own, nil
+	}
+	var newID string
+	if r.space != nil {
+		newID = r.space.ID(typ, id)
+		own.Space, own.NewID = r.space.name, newID
+		if r.pairs != nil {
+			r.pairs = append(r.pairs, own)
+		}
+	} else {
+		var known bool
+		if own, newID, known = r.m(&refs.Reference{Kind: refs.Relative, Type: typ, ID: id}); !known {
+			return own, nil
+		}
+	}
+	for _, token := range p.ids {
+		r.replace(token.start+1, token.end-1, escapeJSON(newID))
+	}
+	if r.space == nil {
+		return own, nil
+	}
+	return own, r.mark(own, p)
+}
+
+// each calls fn for each object in an array, or for the object that stands in the place of one.
+func (r *rewriter) each(val span, fn func(at int) error) error {
+	switch r.raw[val.start] {
+	case '{':
+		return fn(val.start)
+	case '[':
+		a := openArray(r.raw, val.start)
+		for a.next() {
+			if r.raw[a.val.start] != '{' {
+				continue
+			}
+			if err := fn(a.val.start); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// entry looks at an entry of a Bundle.
+func (r *rewriter) entry(at, outer, depth int) error {
+	c := context{outer: outer}
+	if outer >= 0 {
+		c.foreign, c.keepBase = r.contexts[outer].foreign, r.contexts[outer].keepBase
+	}
+	var url span
+	o := openObject(r.raw, at)
+	for o.next() {
+		if string(o.name()) == "fullUrl" {
+			if err := r.single(&url, o.val, "fullUrl"); err != nil {
+				return err
+			}
+		}
+	}
+	c.span = span{at, o.pos}
+	if text, _ := r.said(url); text != "" && r.space != nil {
+		switch ref := refs.Parse(text); ref.Kind {
+		case refs.Relative:
+			c.foreign, c.keepBase = false, false
+		case refs.Absolute:
+			c.foreign = !r.space.HasBase(ref.Base)
+			c.keepBase = c.foreign
+		default:
+			c.foreign, c.keepBase = false, true
+		}
+	}
+	if c.foreign {
+		r.foreign++
+	}
+	r.contexts = append(r.contexts, c)
+	return r.resources(at, len(r.contexts)-1, depth)
+}
+
+// parameter looks at a parameter of Parameters, and at its parts.
+func (r *rewriter) parameter(at, ctx, depth int) error {
+	if depth > maxNested {
+		return ErrNested
+	}
+	if err := r.resources(at, ctx, depth); err != nil {
+		return err
+	}
+	o := openObject(r.raw, at)
+	for o.next() {
+		if string(o.name()) != "part" {
+			continue
+		}
+		if err := r.each(o.val, func(part int) error { return r.parameter(part, ctx, depth+1) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// resources looks at the member resource of an entry or a parameter.
+func (r *rewriter) resources(at, ctx, depth int) error {
+	o := openObject(r.raw, at)
+	for o.next() {
+		if string(o.name()) == "resource" && o.kind() == '{' {
+			if err := r.resource(o.val.start, ctx, depth+1); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// maxTypes is how many type names are remembered.
+const maxTypes = 512
+
+// isType tells whether a text is a resource type's name, as package refs has it.
+func isType(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; (c < 'A' || c > 'Z') && (i == 0 || c < 'a' || c > 'z') {
+			return false
+		}
+	}
+	return s != ""
+}

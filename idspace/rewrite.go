@@ -1,0 +1,370 @@
+package idspace
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/fhirsync/fhirsync-go/internal/jsonscan"
+)
+
+// Errors of [Space.Rewrite], told apart with errors.Is. They hold nothing of the input.
+var (
+	// ErrIdentity: it cannot be told which resource this is. The resourceType is missing or no type's name; or it, the id or an entry's fullUrl
+	// is no string or stands twice with different values; or the id has a surrogate without its partner, which
+	// is no character.
+	ErrIdentity = errors.New("no single identity")
+	// ErrMeta: meta, or meta.source with [MarkSource], is not what it must be, so that the marker has no place.
+	ErrMeta = errors.New("no place for the marker")
+	// ErrNested: Bundles or Parameters are nested deeper than 16 levels.
+	ErrNested = errors.New("resources nested too deep")
+)
+
+// Pair is one identity and its id in a space. Its JSON is stable.
+type Pair struct {
+	Space string `json:"space"` // Options.Name
+	Type  string `json:"type"`  // resource type
+	ID    string `json:"id"`    // logical id on the server
+	NewID string `json:"newId"` // id in the space
+}
+
+// Rewritten is what [Space.Rewrite] made.
+type Rewritten struct {
+	// Raw is the resource as rewritten, in memory of its own.
+	Raw []byte
+	// Type and ID are what the resource was, NewID its id in the space. ID and NewID are empty if it has none; it then has no marker either.
+	Type, ID, NewID string
+	// Pairs are, if [Options.Pairs] asks for them, all identities that were rewritten, as often as they occur: those of resources first, then those in references. A [Mapping]
+	// is made of them.
+	Pairs []Pair
+	// Foreign counts the entries of a Bundle that were left alone because their fullUrl is another server's.
+	Foreign int
+}
+
+// Rewrite rewrites a resource of this server into the space: its id, every reference to the server, and the marker that tells where it comes
+// from. The package documentation says what is rewritten and what is left alone; no other byte changes. It rewrites always, also what was
+// rewritten before. raw is not written to.
+//
+// raw must be JSON by RFC 8259 in UTF-8, with no byte order mark and nested no deeper than 500. The error is a *jsonscan.SyntaxError or
+// tells of io.ErrUnexpectedEOF if it is not, else one of [ErrIdentity], [ErrMeta] and [ErrNested]. There is no other case in which a resource
+// is refused, and none in which something is dropped.
+func (s *Space) Rewrite(raw []byte) (Rewritten, error) {
+	r := s.pool.Get().(*rewriter)
+	defer s.pool.Put(r)
+	return r.rewrite(raw, s)
+}
+
+// rewriter is what one run of Rewrite needs. It is used again, but by one goroutine at a time.
+type rewriter struct {
+	m     mapper
+	space *Space // nil: ids and references only
+	raw   []byte
+
+	walker   jsonscan.Walker
+	wantFunc func([]byte) bool
+	visFunc  func(*jsonscan.Field) error
+	hits     []hit
+	edits    []edit
+	made     []byte // the texts of edits
+	contexts []context
+	scratch  []byte
+	escaped  bool // the last string that text was asked about has escapes
+	links    []link
+	pairs    []Pair
+	known    map[string]*target // what became of texts lately
+	types    map[string]string  // types seen lately, so that their names are made once
+	foreign  int
+	root     Pair
+}
+
+func newRewriter(m mapper) *rewriter {
+	r := &rewriter{m: m, known: map[string]*target{}, types: map[string]string{}}
+	r.wantFunc, r.visFunc = r.want, r.visit
+	return r
+}
+
+// Texts are remembered, because the same few occur in all resources of a patient.
+const (
+	maxKnown     = 4096
+	maxKnownText = 200
+	maxScratch   = 64 << 10
+)
+
+// hit is a text that will be rewritten, unless its surroundings forbid it.
+type hit struct {
+	token    span // with its quotes
+	at       int  // where in the decoded string the text begins
+	t        *target
+	keepBase bool
+	escaped  bool // the string has escapes
+}
+
+// edit puts made[from:to], as it stands in JSON, in the place of raw[start:end]. Without pointers the collector has nothing to do with them.
+type edit struct{ start, end, from, to int }
+
+// replace notes an edit. Where several texts are put at one place they stand there in the order of the calls.
+func (r *rewriter) replace(start, end int, texts ...string) {
+	from := len(r.made)
+	for _, text := range texts {
+		r.made = append(r.made, text...)
+	}
+	if n := len(r.edits) - 1; n >= 0 && start == end && r.edits[n].end == start && r.edits[n].to == from {
+		r.edits[n].to = len(r.made) // goes on where the last one ended
+		return
+	}
+	r.edits = append(r.edits, edit{start, end, from, len(r.made)})
+}
+
+func (r *rewriter) rewrite(raw []byte, s *Space) (Rewritten, error) {
+	r.raw, r.space = raw, s
+	r.hits, r.edits, r.made, r.contexts, r.pairs = r.hits[:0], r.edits[:0], r.made[:0], r.contexts[:0], nil
+	r.foreign, r.root = 0, Pair{}
+	defer func() { r.raw = nil }()
+	if err := r.walker.Walk(raw, r.wantFunc, r.visFunc); err != nil {
+		return Rewritten{}, fmt.Errorf("idspace: %w", err)
+	}
+	at := skipSpace(raw, 0)
+	if raw[at] != '{' {
+		return Rewritten{}, fmt.Errorf("idspace: not an object: %w", ErrIdentity)
+	}
+	if s != nil && s.pairs {
+		r.pairs = make([]Pair, 0, len(r.hits)+1)
+	}
+	if err := r.resource(at, -1, 0); err != nil {
+		return Rewritten{}, fmt.Errorf("idspace: %w", err)
+	}
+	r.settle()
+	out := Rewritten{Type: r.root.Type, ID: r.root.ID, NewID: r.root.NewID, Raw: r.splice(), Pairs: r.pairs, Foreign: r.foreign}
+	if cap(r.edits) > 1<<14 || cap(r.made) > 1<<20 {
+		r.hits, r.edits, r.made, r.contexts = nil, nil, nil, nil // one huge resource shall not be paid for ever after.
+	}
+	return out, nil
+}
+
+// want chooses the strings that can hold references or look like a marker.
+func (r *rewriter) want(key []byte) bool {
+	switch string(key) {
+	case "reference", "url", "valueUri", "valueUrl", "div", "fullUrl", "location":
+		return true
+	case "system":
+		return r.space != nil
+	}
+	if r.space != nil && r.space.canon {
+		_, ok := canonicals[string(key)]
+		return ok
+	}
+	return false
+}
+
+func (r *rewriter) visit(f *jsonscan.Field) error {
+	key := f.Key()
+	token := span{f.Start, f.End}
+	switch string(key) {
+	case "reference":
+		r.add(token, 0, r.aim(token), false)
+	case "fullUrl":
+		r.add(token, 0, r.aim(token), true)
+	case "url", "valueUri", "valueUrl", "location":
+		if t := r.aim(token); t.hit && t.known && r.isAddress(f, string(key)) {
+			r.add(token, 0, t, false)
+		} else if string(key) == "url" && r.space != nil && r.space.canon && isName(f) {
+			r.canonical(token)
+		}
+	case "div":
+		r.narrative(token)
+	case "system":
+		r.disown(token)
+	default:
+		r.canonical(token)
+	}
+	return nil
+}
+
+// isAddress tells whether a string of this name is the address of something. Others are names that look like one.
+func (r *rewriter) isAddress(f *jsonscan.Field, key string) bool {
+	r.scratch = f.AppendPath(r.scratch[:0])
+	parent, _ := bytes.CutSuffix(r.scratch, []byte(key))
+	parent, _ = bytes.CutSuffix(parent, []byte("."))
+	last := parent[bytes.LastIndexByte(parent, '.')+1:]
+	switch key {
+	case "location":
+		return string(last) == "response"
+	case "url":
+		switch string(last) {
+		case "", "contained", "resource", "extension", "modifierExtension", "link":
+			return false
+		}
+	}
+	return true
+}
+
+// isName tells whether a url is that of a resource.
+func isName(f *jsonscan.Field) bool {
+	switch path := f.Path(); {
+	case path == "url", path == "contained.url", strings.HasSuffix(path, ".resource.url"):
+		return true
+	}
+	return false
+}
+
+// text gives what a string says, valid until the next call. lone tells of a surrogate without its partner.
+func (r *rewriter) text(token span) (text []byte, lone bool) {
+	inside := r.raw[token.start+1 : token.end-1]
+	if r.escaped = hasBackslash(inside); !r.escaped {
+		return inside, false
+	}
+	text, lone = appendUnquoted(r.scratch[:0], inside)
+	if cap(text) <= maxScratch {
+		r.scratch = text
+	}
+	return text, lone
+}
+
+// aim finds out what becomes of a string, from memory if it can.
+func (r *rewriter) aim(token span) *target {
+	text, lone := r.text(token)
+	if lone {
+		t := aim(string(text), lone, r.m)
+		return &t
+	}
+	return r.aimText(text)
+}
+
+func (r *rewriter) aimText(text []byte) *target {
+	if t, ok := r.known[string(text)]; ok {
+		return t
+	}
+	t := aim(string(text), false, r.m)
+	if len(text) > maxKnownText {
+		return &t
+	}
+	if len(r.known) >= maxKnown {
+		clear(r.known)
+	}
+	r.known[string(text)] = &t
+	return &t
+}
+
+// add notes a text, if it is to be rewritten.
+func (r *rewriter) add(token span, at int, t *target, keepBase bool) {
+	if t.hit {
+		r.hits = append(r.hits, hit{token, at, t, keepBase, r.escaped})
+	}
+}
+
+// canonical rewrites a canonical, if it names a resource of the server by its address.
+func (r *rewriter) canonical(token span) {
+	text, lone := r.text(token)
+	if t := aimCanonical(string(text), lone, r.m); t.hit && t.known {
+		r.add(token, 0, &t, true)
+	}
+}
+
+// narrative looks for links in XHTML.
+func (r *rewriter) narrative(token span) {
+	inside := r.raw[token.start+1 : token.end-1]
+	escapes := bytes.Contains(inside, []byte(`\u`))
+	if !escapes && !bytes.Contains(inside, []byte("href")) && !bytes.Contains(inside, []byte("src")) {
+		return
+	}
+	decoded, lone := r.text(token)
+	r.links = links(string(decoded), r.links[:0])
+	for i := range r.links {
+		l := &r.links[i]
+		var t *target
+		if lone {
+			one := aim(l.text, lone, r.m)
+			t = &one
+		} else {
+			t = r.aimText([]byte(l.text))
+		}
+		if t.hit && t.known {
+			r.add(token, l.start, t.inNarrative(l), false)
+		}
+		l.text = "" // does not keep the narrative
+	}
+}
+
+// settle makes edits of what was hit, now that it is known where everything stands, and puts all in order.
+func (r *rewriter) settle() {
+	var p places
+	from, cursor := -1, -1
+	for i := range r.hits {
+		h := &r.hits[i]
+		for cursor+1 < len(r.contexts) && r.contexts[cursor+1].start <= h.token.start {
+			cursor++
+		}
+		if c := r.around(cursor, h.token.start); c != nil {
+			if c.foreign && !h.t.absolute {
+				continue // relative to another server
+			}
+			h.keepBase = h.keepBase || c.keepBase
+		}
+		at, text := h.t.whole, h.t.newWhole
+		if h.keepBase || r.space == nil {
+			at, text = h.t.id, h.t.newID
+		}
+		start, end := h.at+at.start, h.at+at.end
+		if h.escaped {
+			if from != h.token.start {
+				from = h.token.start
+				p = places{inside: r.raw[h.token.start+1 : h.token.end-1], scratch: p.scratch}
+			}
+			start = p.of(start)
+			end = p.of(end)
+		}
+		first := h.token.start + len(`"`)
+		r.replace(first+start, first+end, text)
+		if r.pairs != nil {
+			r.pairs = append(r.pairs, h.t.pair)
+		}
+	}
+	r.sort()
+}
+
+// sort puts edits in order of place, and leaves those of one place in the order in which they were noted. Nearly always there are few, and
+// nearly in order.
+func (r *rewriter) sort() {
+	if len(r.edits) > 64 {
+		slices.SortStableFunc(r.edits, func(a, b edit) int { return cmp.Compare(a.start, b.start) })
+		return
+	}
+	for i := 1; i < len(r.edits); i++ {
+		for j := i; j > 0 && r.edits[j].start < r.edits[j-1].start; j-- {
+			r.edits[j], r.edits[j-1] = r.edits[j-1], r.edits[j]
+		}
+	}
+}
+
+// around gives the innermost entry at a place, of which the last one that begins before it is known; nil if there is none.
+func (r *rewriter) around(last, at int) *context {
+	for last >= 0 {
+		c := &r.contexts[last]
+		if at < c.end {
+			return c
+		}
+		last = c.outer
+	}
+	return nil
+}
+
+// splice makes the new text.
+func (r *rewriter) splice() []byte {
+	size := len(r.raw) + len(r.made)
+	for i := range r.edits {
+		size -= r.edits[i].end - r.edits[i].start
+	}
+	out := make([]byte, size)
+	at, n := 0, 0
+	for i := range r.edits {
+		e := &r.edits[i]
+		n += copy(out[n:], r.raw[at:e.start])
+		n += copy(out[n:], r.made[e.from:e.to])
+		at = e.end
+	}
+	copy(out[n:], r.raw[at:])
+	return out
+}

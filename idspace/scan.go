@@ -1,0 +1,273 @@
+package idspace
+
+import (
+	"bytes"
+	"encoding/binary"
+	"math/bits"
+	"slices"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// What is in this file reads JSON that [jsonscan.Walker.Walk] has accepted, and panics on any other.
+
+// span is a place in a text.
+type span struct{ start, end int }
+
+// object goes through the members of an object.
+type object struct {
+	raw      []byte
+	pos      int
+	key, val span // of the current member, the key with its quotes
+}
+
+// openObject begins at the bracket at raw[at].
+func openObject(raw []byte, at int) object { return object{raw: raw, pos: at + 1} }
+
+// next goes to the next member. Behind the last one it gives false, and pos is behind the object.
+func (o *object) next() bool {
+	i := skipSpace(o.raw, o.pos)
+	if o.raw[i] == ',' {
+		i = skipSpace(o.raw, i+1)
+	}
+	if o.raw[i] == '}' {
+		o.pos = i + 1
+		return false
+	}
+	o.key = span{i, stringEnd(o.raw, i)}
+	i = skipSpace(o.raw, o.key.end)
+	i = skipSpace(o.raw, i+1) // the colon
+	o.val = span{i, valueEnd(o.raw, i)}
+	o.pos = o.val.end
+	return true
+}
+
+// name gives the decoded key.
+func (o *object) name() []byte {
+	inside := o.raw[o.key.start+1 : o.key.end-1]
+	if !hasBackslash(inside) {
+		return inside
+	}
+	text, _ := appendUnquoted(nil, inside)
+	return text
+}
+
+// kind gives the first byte of the value, which tells what it is.
+func (o *object) kind() byte { return o.raw[o.val.start] }
+
+// array goes through the elements of an array.
+type array struct {
+	raw []byte
+	pos int
+	val span
+}
+
+func openArray(raw []byte, at int) array { return array{raw: raw, pos: at + 1} }
+
+func (a *array) next() bool {
+	i := skipSpace(a.raw, a.pos)
+	if a.raw[i] == ',' {
+		i = skipSpace(a.raw, i+1)
+	}
+	if a.raw[i] == ']' {
+		a.pos = i + 1
+		return false
+	}
+	a.val = span{i, valueEnd(a.raw, i)}
+	a.pos = a.val.end
+	return true
+}
+
+func skipSpace(raw []byte, i int) int {
+	for i < len(raw) && (raw[i] == ' ' || raw[i] == '\n' || raw[i] == '\r' || raw[i] == '\t') {
+		i++
+	}
+	return i
+}
+
+// stringEnd gives the place behind the string that begins at raw[i].
+func stringEnd(raw []byte, i int) int {
+	const low, high = 0x0101010101010101, 0x8080808080808080
+	for i++; ; {
+		for ; i+8 <= len(raw); i += 8 { // looks at eight bytes at once for a quote or backslash
+			x := binary.LittleEndian.Uint64(raw[i:])
+			q, b := x^(low*'"'), x^(low*'\\')
+			if m := ((q-low)&^q | (b-low)&^b) & high; m != 0 {
+				i += bits.TrailingZeros64(m) >> 3
+				break
+			}
+		}
+		for raw[i] != '"' && raw[i] != '\\' {
+			i++
+		}
+		if raw[i] == '"' {
+			return i + 1
+		}
+		i += 2
+	}
+}
+
+// hasBackslash looks at texts of which nearly all are short.
+func hasBackslash(text []byte) bool {
+	if len(text) > 64 {
+		return bytes.IndexByte(text, '\\') >= 0
+	}
+	return slices.Contains(text, '\\')
+}
+
+// valueEnd gives the place behind the value that begins at raw[i].
+func valueEnd(raw []byte, i int) int {
+	switch raw[i] {
+	case '"':
+		return stringEnd(raw, i)
+	case '{', '[':
+	default:
+		for i < len(raw) && bytes.IndexByte(valueEnders, raw[i]) < 0 {
+			i++
+		}
+		return i
+	}
+	for depth := 0; ; {
+		switch structural[raw[i]] {
+		case quote:
+			i = stringEnd(raw, i)
+			continue
+		case opens:
+			depth++
+		case closes:
+			if depth--; depth == 0 {
+				return i + 1
+			}
+		}
+		i++
+	}
+}
+
+// structural tells what a byte means outside of strings.
+var structural = [256]byte{'"': quote, '{': opens, '[': opens, '}': closes, ']': closes}
+
+const (
+	quote = 1 + iota
+	opens
+	closes
+)
+
+var valueEnders = []byte(",]} \n\r\t")
+
+// appendUnquoted decodes the inside of a string. lone tells that it has a surrogate without its partner, which becomes U+FFFD, so that the
+// text no longer says all that the string did.
+func appendUnquoted(text, inside []byte) (_ []byte, lone bool) {
+	for i := 0; i < len(inside); {
+		var n int
+		var alone bool
+		text, n, alone = appendStep(text, inside[i:])
+		lone = lone || alone
+		i += n
+	}
+	return text, lone
+}
+
+// appendStep decodes what a string begins with: plain text up to the next escape, or one escape. n is how long it was.
+func appendStep(dst, src []byte) (_ []byte, n int, lone bool) {
+	if src[0] != '\\' {
+		if n = bytes.IndexByte(src, '\\'); n < 0 {
+			n = len(src)
+		}
+		return append(dst, src[:n]...), n, false
+	}
+	switch c := src[1]; c {
+	case 'u':
+	case 'b':
+		return append(dst, '\b'), 2, false
+	case 'f':
+		return append(dst, '\f'), 2, false
+	case 'n':
+		return append(dst, '\n'), 2, false
+	case 'r':
+		return append(dst, '\r'), 2, false
+	case 't':
+		return append(dst, '\t'), 2, false
+	default:
+		return append(dst, c), 2, false
+	}
+	r := hex4(src[2:])
+	if !utf16.IsSurrogate(r) {
+		return utf8.AppendRune(dst, r), 6, false
+	}
+	if len(src) >= 12 && src[6] == '\\' && src[7] == 'u' {
+		if pair := utf16.DecodeRune(r, hex4(src[8:])); pair != utf8.RuneError {
+			return utf8.AppendRune(dst, pair), 12, false
+		}
+	}
+	return utf8.AppendRune(dst, utf8.RuneError), 6, true
+}
+
+func hex4(src []byte) (r rune) {
+	for _, c := range src[:4] {
+		switch {
+		case c <= '9':
+			c -= '0'
+		case c <= 'F':
+			c -= 'A' - 10
+		default:
+			c -= 'a' - 10
+		}
+		r = r<<4 | rune(c)
+	}
+	return r
+}
+
+// places finds where in a string, as it is written, stands what has some place in its decoded text. It must be asked in ascending order.
+type places struct {
+	inside   []byte
+	raw, dec int // have been passed
+	scratch  []byte
+}
+
+// of gives the place in the string as it is written.
+func (p *places) of(dec int) int {
+	for p.dec < dec {
+		rest := p.inside[p.raw:]
+		if rest[0] != '\\' {
+			n := bytes.IndexByte(rest, '\\')
+			if n < 0 || n > dec-p.dec {
+				n = dec - p.dec
+			}
+			p.raw += n
+			p.dec += n
+			continue
+		}
+		var n int
+		p.scratch, n, _ = appendStep(p.scratch[:0], rest)
+		p.raw += n
+		p.dec += len(p.scratch)
+	}
+	return p.raw
+}
+
+// escapeJSON gives a text as it has to stand inside a JSON string. The text is UTF-8.
+func escapeJSON(text string) string {
+	const hex = "0123456789abcdef"
+	clean := true
+	for i := range len(text) {
+		if c := text[i]; c < ' ' || c == '"' || c == '\\' {
+			clean = false
+			break
+		}
+	}
+	if clean {
+		return text
+	}
+	out := make([]byte, 0, len(text)+16)
+	for i := range len(text) {
+		switch c := text[i]; {
+		case c == '"' || c == '\\':
+			out = append(out, '\\', c)
+		case c < ' ':
+			out = append(out, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
+		default:
+			out = append(out, c)
+		}
+	}
+	return string(out)
+}
