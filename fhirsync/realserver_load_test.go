@@ -406,16 +406,17 @@ type request struct {
 	IfNoneExist string `json:"ifNoneExist,omitempty"`
 }
 
-func bundleOf(t *testing.T, entries []entry) []byte {
+func bundleOf(t *testing.T, typ string, entries []entry) []byte {
 	t.Helper()
-	body, err := json.Marshal(map[string]any{"resourceType": "Bundle", "type": "transaction", "entry": entries})
+	body, err := json.Marshal(map[string]any{"resourceType": "Bundle", "type": typ, "entry": entries})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return body
 }
 
-// conditionally makes a transaction of resources that are created only if their identifier is not there yet.
+// conditionally makes a batch of resources that are created only if their identifier is not there yet. Medplum takes no more than a few of
+// these in a transaction.
 func conditionally(t *testing.T, lines [][]byte) []byte {
 	t.Helper()
 	var entries []entry
@@ -430,7 +431,7 @@ func conditionally(t *testing.T, lines [][]byte) []byte {
 		q := url.Values{"identifier": {r.Identifier[0].System + "|" + r.Identifier[0].Value}}
 		entries = append(entries, entry{line, request{Method: http.MethodPost, URL: r.ResourceType, IfNoneExist: q.Encode()}})
 	}
-	return bundleOf(t, entries)
+	return bundleOf(t, "batch", entries)
 }
 
 // updates makes a transaction of resources that are stored under their own ids.
@@ -441,7 +442,7 @@ func updates(t *testing.T, lines [][]byte) []byte {
 		typ, id := identity(t, line)
 		entries = append(entries, entry{line, request{Method: http.MethodPut, URL: typ + "/" + id}})
 	}
-	return bundleOf(t, entries)
+	return bundleOf(t, "transaction", entries)
 }
 
 // transaction sends a transaction or batch and gives the identities of all resources in it. All have to be accepted.
