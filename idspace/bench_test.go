@@ -12,7 +12,7 @@ import (
 	"github.com/fhirsync/fhirsync-go/refs"
 )
 
-// The floor for BenchmarkPage is a fifteenth of the time of BenchmarkPageEncodingJSON.
+// Compare BenchmarkPage with BenchmarkPageEncodingJSON. On a busy machine only processor time says something.
 
 const benchBase = "https://h.example/fhir"
 

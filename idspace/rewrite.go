@@ -37,8 +37,8 @@ type Rewritten struct {
 	Raw []byte
 	// Type and ID are what the resource was, NewID its id in the space. ID and NewID are empty if it has none; it then has no marker either.
 	Type, ID, NewID string
-	// Pairs are, if [Options.Pairs] asks for them, all identities that were rewritten, as often as they occur: those of resources first, then those in references. A [Mapping]
-	// is made of them.
+	// Pairs are, if [Options.Pairs] asks for them, all identities that were rewritten, as often as they occur: those of resources first, then
+	// those in references. A [Mapping] is made of them.
 	Pairs []Pair
 	// Foreign counts the entries of a Bundle that were left alone because their fullUrl is another server's.
 	Foreign int
