@@ -8,6 +8,7 @@ import (
 	"github.com/fhirsync/fhirsync-go/fhirsync/fhirtest"
 	"github.com/fhirsync/fhirsync-go/fhirsync/store/memstore"
 	"github.com/fhirsync/fhirsync-go/idspace"
+	"github.com/fhirsync/fhirsync-go/ratelimit"
 )
 
 // Two payers, on whose servers everything has the same ids, are pulled into one store.
@@ -27,7 +28,7 @@ func ExampleNamespaced() {
 	store := fhirsync.Namespaced(&mem, spaces...)
 
 	for name, srv := range payers {
-		client, err := fhirsync.New(fhirsync.Config{HTTPClient: srv.Client()}) // one for all, with real servers
+		client, err := fhirsync.New(fhirsync.Config{HTTPClient: srv.Client(), Limit: ratelimit.Policy{Rate: -1}}) // one for all, with real servers
 		if err != nil {
 			panic(err)
 		}
