@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -234,10 +235,8 @@ func (p *Playback) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case rep.lost:
 		panic(http.ErrAbortHandler)
 	}
-	for k, v := range rep.header {
-		w.Header()[k] = v
-	}
-	w.Header().Set("Content-Length", fmt.Sprint(len(rep.body)))
+	maps.Copy(w.Header(), rep.header)
+	w.Header().Set("Content-Length", strconv.Itoa(len(rep.body)))
 	w.WriteHeader(rep.status)
 	send := rep.body
 	if rep.cut >= 0 {

@@ -126,11 +126,9 @@ func joined(a, b string) string {
 // incoming makes a question of a request. The caller holds the lock.
 func (p *Playback) incoming(r *http.Request, sent []byte) question {
 	q := question{method: r.Method}
-	path, ok := r.URL.EscapedPath(), false
-	base, err := url.Parse(p.base)
-	if err == nil {
-		var rest string
-		if rest, ok = strings.CutPrefix(path, base.EscapedPath()); ok && (rest == "" || rest[0] == '/') {
+	path := r.URL.EscapedPath()
+	if base, err := url.Parse(p.base); err == nil {
+		if rest, ok := strings.CutPrefix(path, base.EscapedPath()); ok && (rest == "" || rest[0] == '/') {
 			q.path = "{base}" + p.segments(rest)
 		}
 	}

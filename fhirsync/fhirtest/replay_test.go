@@ -96,7 +96,7 @@ func TestReplayAnswers(t *testing.T) {
 	if got := p.Unused(); len(got) != 3 {
 		t.Errorf("not asked: %v", got)
 	}
-	if _, err := p.Client().Get("https://elsewhere.fhirtest.example/Goal"); err == nil { //nolint:noctx // in process
+	if a := get(t.Context(), p.Client(), "https://elsewhere.fhirtest.example/Goal"); a.err == nil {
 		t.Error("another host answered")
 	}
 }

@@ -429,9 +429,7 @@ func limits(text string, now time.Time) string {
 		} else if strings.HasPrefix(first, `"`) {
 			kept = append(kept, `"policy"`)
 		}
-		for _, m := range quota.FindAllString(item, 8) {
-			kept = append(kept, m)
-		}
+		kept = append(kept, quota.FindAllString(item, 8)...)
 		if len(kept) > 0 && len(parts) < 8 {
 			parts = append(parts, strings.Join(kept, ";"))
 		}

@@ -52,6 +52,7 @@ func one(t *testing.T, w *trace.Writer, out *bytes.Buffer, method, address strin
 	c := w.Begin(form, nil)
 	resp, err := c.RoundTrip(a, req)
 	if err == nil {
+		defer resp.Body.Close()
 		raw, err := io.ReadAll(resp.Body)
 		if err == nil {
 			c.Answer(raw)
