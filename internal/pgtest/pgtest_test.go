@@ -56,7 +56,7 @@ func (t *tb) Helper()      {}
 func (t *tb) Fatal(...any) { t.failed = true }
 func (t *tb) Skip(...any)  { t.skipped = true }
 
-var _ pgtest.TB = (testing.TB)(nil)
+var _ pgtest.TB = testing.TB(nil)
 
 func TestNeedIsNotMissedInCI(t *testing.T) {
 	t.Setenv("CI", "true")

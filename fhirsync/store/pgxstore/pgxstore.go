@@ -108,7 +108,8 @@ func addJSONB(ctx context.Context, pool *pgxpool.Pool, o Options) error {
 	}
 	there := func(q interface {
 		QueryRow(context.Context, string, ...any) pgx.Row
-	}) (found bool, err error) {
+	},
+	) (found bool, err error) {
 		err = q.QueryRow(ctx, `SELECT EXISTS (SELECT 1 FROM pg_attribute WHERE attrelid = $1::text::regclass AND attname = 'json' AND NOT attisdropped)`,
 			name("resources")).Scan(&found)
 		return found, err

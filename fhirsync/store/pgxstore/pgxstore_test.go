@@ -27,37 +27,38 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-func pool(t testing.TB) *pgxpool.Pool {
-	t.Helper()
-	p, err := pgxpool.New(context.Background(), pgtest.Need(t))
+func pool(tb testing.TB) *pgxpool.Pool {
+	tb.Helper()
+	p, err := pgxpool.New(context.Background(), pgtest.Need(tb))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(p.Close)
+	tb.Cleanup(p.Close)
 	return p
 }
 
 var schemas atomic.Int64
 
 // schema gives the name of a schema that is not there, and removes it in the end.
-func schema(t testing.TB) string {
+func schema(tb testing.TB) string {
+	tb.Helper()
 	name := fmt.Sprintf("p%d_%d", os.Getpid(), schemas.Add(1))
-	p := pool(t)
-	t.Cleanup(func() {
+	p := pool(tb)
+	tb.Cleanup(func() {
 		if _, err := p.Exec(context.Background(), `DROP SCHEMA IF EXISTS `+name+` CASCADE`); err != nil {
-			t.Error(err)
+			tb.Error(err)
 		}
 	})
 	return name
 }
 
-func open(t testing.TB, opts pgxstore.Options) *pgxstore.Store {
-	t.Helper()
-	s, err := pgxstore.Open(t.Context(), pool(t), &opts)
+func open(tb testing.TB, opts pgxstore.Options) *pgxstore.Store {
+	tb.Helper()
+	s, err := pgxstore.Open(tb.Context(), pool(tb), &opts)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() { _ = s.Close() })
+	tb.Cleanup(func() { _ = s.Close() })
 	return s
 }
 
@@ -68,19 +69,21 @@ func TestConformance(t *testing.T) {
 			t.Parallel()
 			var places sync.Map // of stores
 			storetest.Run(t, storetest.Harness{
-				Open: func(t testing.TB) fhirsync.Store {
+				Open: func(tb testing.TB) fhirsync.Store {
+					tb.Helper()
 					opts := with
-					opts.Schema = schema(t)
-					s := open(t, opts)
+					opts.Schema = schema(tb)
+					s := open(tb, opts)
 					places.Store(fhirsync.Store(s), opts)
 					return s
 				},
 				Get: func(ctx context.Context, s fhirsync.Store, key fhirsync.Key) (fhirsync.Resource, error) {
 					return s.(*pgxstore.Store).Get(ctx, key)
 				},
-				Reopen: func(t testing.TB, prev fhirsync.Store) fhirsync.Store {
+				Reopen: func(tb testing.TB, prev fhirsync.Store) fhirsync.Store {
+					tb.Helper()
 					opts, _ := places.Load(prev)
-					s := open(t, opts.(pgxstore.Options))
+					s := open(tb, opts.(pgxstore.Options))
 					places.Store(fhirsync.Store(s), opts)
 					return s
 				},

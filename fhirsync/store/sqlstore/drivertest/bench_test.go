@@ -19,29 +19,35 @@ type bare func(ctx context.Context, batches []fhirsync.Batch) error
 
 // bareSQLite upserts row by row with a prepared statement, which is the fastest that was found.
 func bareSQLite(b *testing.B, d database) bare {
+	b.Helper()
 	db := d.db(b)
 	db.SetMaxOpenConns(1)
 	mustExec(b, d, `CREATE TABLE bare (no INTEGER PRIMARY KEY, server TEXT NOT NULL, type TEXT NOT NULL, id TEXT NOT NULL, version_id TEXT NOT NULL,
 		last_updated TEXT, digest BLOB NOT NULL, body BLOB NOT NULL, UNIQUE (type, server, id))`)
+	upsert := func(ctx context.Context, batch fhirsync.Batch) error {
+		tx, err := db.BeginTx(ctx, nil)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = tx.Rollback() }() // after Commit it does nothing.
+		stmt, err := tx.PrepareContext(ctx, `INSERT INTO bare (server, type, id, version_id, last_updated, digest, body) VALUES (?, ?, ?, ?, ?, ?, ?)
+			ON CONFLICT (type, server, id) DO UPDATE SET version_id = excluded.version_id, last_updated = excluded.last_updated,
+			digest = excluded.digest, body = excluded.body WHERE digest <> excluded.digest`)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = stmt.Close() }() // what it did is known by now.
+		for _, r := range batch.Resources {
+			_, err := stmt.ExecContext(context.WithoutCancel(ctx), r.Server, r.Type, r.ID, r.VersionID, r.LastUpdated.UTC().Format(time.RFC3339Nano), r.Digest[:], []byte(r.Raw))
+			if err != nil {
+				return err
+			}
+		}
+		return tx.Commit()
+	}
 	return func(ctx context.Context, batches []fhirsync.Batch) error {
 		for _, batch := range batches {
-			tx, err := db.BeginTx(ctx, nil)
-			if err != nil {
-				return err
-			}
-			stmt, err := tx.PrepareContext(ctx, `INSERT INTO bare (server, type, id, version_id, last_updated, digest, body) VALUES (?, ?, ?, ?, ?, ?, ?)
-				ON CONFLICT (type, server, id) DO UPDATE SET version_id = excluded.version_id, last_updated = excluded.last_updated,
-				digest = excluded.digest, body = excluded.body WHERE digest <> excluded.digest`)
-			if err != nil {
-				return err
-			}
-			for _, r := range batch.Resources {
-				_, err := stmt.ExecContext(context.WithoutCancel(ctx), r.Server, r.Type, r.ID, r.VersionID, r.LastUpdated.UTC().Format(time.RFC3339Nano), r.Digest[:], []byte(r.Raw))
-				if err != nil {
-					return err
-				}
-			}
-			if err := tx.Commit(); err != nil {
+			if err := upsert(ctx, batch); err != nil {
 				return err
 			}
 		}
@@ -51,6 +57,7 @@ func bareSQLite(b *testing.B, d database) bare {
 
 // barePostgres upserts a batch with one statement over pgx's own arrays.
 func barePostgres(b *testing.B, d database) bare {
+	b.Helper()
 	db := d.db(b)
 	table := d.opts.Schema + ".bare"
 	mustExec(b, d, `CREATE SCHEMA IF NOT EXISTS `+d.opts.Schema)
@@ -76,10 +83,10 @@ func barePostgres(b *testing.B, d database) bare {
 	}
 }
 
-func mustExec(t testing.TB, d database, text string) {
-	t.Helper()
-	if _, err := d.db(t).ExecContext(context.Background(), text); err != nil {
-		t.Fatal(err)
+func mustExec(tb testing.TB, d database, text string) {
+	tb.Helper()
+	if _, err := d.db(tb).ExecContext(context.Background(), text); err != nil {
+		tb.Fatal(err)
 	}
 }
 

@@ -34,66 +34,85 @@ type database struct {
 // kind is a database with a driver.
 type kind struct {
 	name string
-	new  func(t testing.TB) database
+	new  func(tb testing.TB) database
 }
 
 var kinds = []kind{
 	{"sqlite", newSQLite},
-	{"pgx", func(t testing.TB) database { return newPostgres(t, "pgx") }},
-	{"pq", func(t testing.TB) database { return newPostgres(t, "postgres") }},
+	{"pgx", newPgx},
+	{"pq", newPq},
 }
 
-// forEach runs a test for each database.
-func forEach(t *testing.T, test func(t *testing.T, d database)) {
+// place is where a subtest works.
+type place struct {
+	t *testing.T
+	database
+}
+
+// forEach runs a test for each database, in parallel.
+func forEach(t *testing.T, test func(p place)) {
+	t.Helper()
 	for _, k := range kinds {
 		t.Run(k.name, func(t *testing.T) {
 			t.Parallel()
-			test(t, k.new(t))
+			test(place{t, k.new(t)})
 		})
 	}
 }
 
 const pragmas = "?_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)&_pragma=page_size(16384)"
 
-func newSQLite(t testing.TB) database {
-	return database{driver: "sqlite", dsn: "file:" + filepath.Join(t.TempDir(), "records.db") + pragmas, dialect: sqlstore.SQLite}
+func newPgx(tb testing.TB) database {
+	tb.Helper()
+	return newPostgres(tb, "pgx")
+}
+
+func newPq(tb testing.TB) database {
+	tb.Helper()
+	return newPostgres(tb, "postgres")
+}
+
+func newSQLite(tb testing.TB) database {
+	tb.Helper()
+	return database{driver: "sqlite", dsn: "file:" + filepath.Join(tb.TempDir(), "records.db") + pragmas, dialect: sqlstore.SQLite}
 }
 
 var schemas atomic.Int64
 
-func newPostgres(t testing.TB, driver string) database {
-	d := database{driver: driver, dsn: pgtest.Need(t), dialect: sqlstore.Postgres}
+func newPostgres(tb testing.TB, driver string) database {
+	tb.Helper()
+	d := database{driver: driver, dsn: pgtest.Need(tb), dialect: sqlstore.Postgres}
 	d.opts.Schema = fmt.Sprintf("t%d_%d", os.Getpid(), schemas.Add(1))
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		db, err := sql.Open(driver, d.dsn)
 		if err != nil {
-			t.Error(err)
+			tb.Error(err)
 			return
 		}
 		defer func() { _ = db.Close() }()
 		if _, err := db.ExecContext(context.Background(), `DROP SCHEMA IF EXISTS `+d.opts.Schema+` CASCADE`); err != nil {
-			t.Error(err)
+			tb.Error(err)
 		}
 	})
 	return d
 }
 
 // db opens a pool of connections of its own.
-func (d database) db(t testing.TB) *sql.DB {
-	t.Helper()
+func (d database) db(tb testing.TB) *sql.DB {
+	tb.Helper()
 	db, err := sql.Open(d.driver, d.dsn)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() { _ = db.Close() })
+	tb.Cleanup(func() { _ = db.Close() })
 	return db
 }
 
-func (d database) open(t testing.TB) *sqlstore.Store {
-	t.Helper()
-	s, err := sqlstore.Open(t.Context(), d.db(t), d.dialect, &d.opts)
+func (d database) open(tb testing.TB) *sqlstore.Store {
+	tb.Helper()
+	s, err := sqlstore.Open(tb.Context(), d.db(tb), d.dialect, &d.opts)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return s
 }
@@ -111,11 +130,11 @@ func (d database) table(name string) string {
 }
 
 // count runs a query that gives a number.
-func count(t testing.TB, db *sql.DB, query string, args ...any) int {
-	t.Helper()
+func count(tb testing.TB, db *sql.DB, query string, args ...any) int {
+	tb.Helper()
 	var n int
-	if err := db.QueryRowContext(t.Context(), query, args...).Scan(&n); err != nil {
-		t.Fatal(err)
+	if err := db.QueryRowContext(tb.Context(), query, args...).Scan(&n); err != nil {
+		tb.Fatal(err)
 	}
 	return n
 }

@@ -12,7 +12,8 @@ import (
 
 func TestErasePatient(t *testing.T) {
 	t.Parallel()
-	forEach(t, func(t *testing.T, d database) {
+	forEach(t, func(p place) {
+		t, d := p.t, p.database
 		d.opts.References = true
 		s := d.open(t)
 		own, shared, other, nobodys := resource("own", "1", 0), resource("shared", "1", 0), resource("other", "1", 0), resource("nobodys", "1", 0)
@@ -70,7 +71,8 @@ func TestErasePatient(t *testing.T) {
 // While one patient is erased again and again, others put the resources that they share: whatever the order, theirs must be there.
 func TestEraseWhileOthersPut(t *testing.T) {
 	t.Parallel()
-	forEach(t, func(t *testing.T, d database) {
+	forEach(t, func(p place) {
+		t, d := p.t, p.database
 		s := d.open(t)
 		var shared []fhirsync.Resource
 		for i := range 30 {

@@ -32,20 +32,20 @@ func batchOf(patient string, resources ...fhirsync.Resource) fhirsync.Batch {
 	return b
 }
 
-func put(t testing.TB, s fhirsync.Store, patient string, resources ...fhirsync.Resource) {
-	t.Helper()
-	if err := s.Put(t.Context(), batchOf(patient, resources...)); err != nil {
-		t.Fatal(err)
+func put(tb testing.TB, s fhirsync.Store, patient string, resources ...fhirsync.Resource) {
+	tb.Helper()
+	if err := s.Put(tb.Context(), batchOf(patient, resources...)); err != nil {
+		tb.Fatal(err)
 	}
 }
 
 // ids gives the ids of a patient's record, sorted.
-func ids(t testing.TB, s *sqlstore.Store, patient string) string {
-	t.Helper()
+func ids(tb testing.TB, s *sqlstore.Store, patient string) string {
+	tb.Helper()
 	var out []string
-	for r, err := range s.Patient(t.Context(), "payer", patient) {
+	for r, err := range s.Patient(tb.Context(), "payer", patient) {
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		out = append(out, r.ID)
 	}
@@ -53,65 +53,65 @@ func ids(t testing.TB, s *sqlstore.Store, patient string) string {
 	return strings.Join(out, " ")
 }
 
-func wantBytes(t testing.TB, s *sqlstore.Store, want fhirsync.Resource) {
-	t.Helper()
-	got, err := s.Get(t.Context(), want.Key)
+func wantBytes(tb testing.TB, s *sqlstore.Store, want fhirsync.Resource) {
+	tb.Helper()
+	got, err := s.Get(tb.Context(), want.Key)
 	if err != nil {
-		t.Error(err)
+		tb.Error(err)
 		return
 	}
 	if !bytes.Equal(got.Raw, want.Raw) || got.Digest != want.Digest || got.VersionID != want.VersionID || !got.LastUpdated.Equal(want.LastUpdated) || got.Key != want.Key {
-		t.Errorf("came back as %+v", got)
+		tb.Errorf("came back as %+v", got)
 	}
 }
 
 // wantRecord compares a patient's record in the store with what is true, byte for byte.
-func wantRecord(t testing.TB, s *sqlstore.Store, srv *fhirtest.Server, patient string) {
-	t.Helper()
+func wantRecord(tb testing.TB, s *sqlstore.Store, srv *fhirtest.Server, patient string) {
+	tb.Helper()
 	want := srv.Want(patient)
-	for r, err := range s.Patient(t.Context(), "payer", patient) {
+	for r, err := range s.Patient(tb.Context(), "payer", patient) {
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		ref := r.Type + "/" + r.ID
 		if !bytes.Equal(want[ref], r.Raw) {
-			t.Errorf("%s is not what the server has", ref)
+			tb.Errorf("%s is not what the server has", ref)
 		}
 		delete(want, ref)
 	}
 	if len(want) > 0 {
-		t.Errorf("%d resources are not in the record", len(want))
+		tb.Errorf("%d resources are not in the record", len(want))
 	}
 }
 
 // client gives a client without rate limit, over sockets.
-func client(t testing.TB) *fhirsync.Client {
-	t.Helper()
+func client(tb testing.TB) *fhirsync.Client {
+	tb.Helper()
 	c, err := fhirsync.New(fhirsync.Config{Limit: ratelimit.Policy{Rate: -1, Concurrency: 8}})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return c
 }
 
 // start serves records over the loopback interface.
-func start(t testing.TB, records ...*fhirtest.Record) (*fhirtest.Server, fhirsync.Server) {
-	t.Helper()
+func start(tb testing.TB, records ...*fhirtest.Record) (*fhirtest.Server, fhirsync.Server) {
+	tb.Helper()
 	srv := fhirtest.NewServer(records...)
 	base, stop, err := srv.Start()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(stop)
+	tb.Cleanup(stop)
 	return srv, fhirsync.Server{Name: "payer", BaseURL: base}
 }
 
 // sync runs a sync that must be complete.
-func sync(t testing.TB, c *fhirsync.Client, server fhirsync.Server, patient string, s fhirsync.Store) *fhirsync.Report {
-	t.Helper()
-	rep, err := c.Sync(t.Context(), server, patient, s, nil)
+func sync(tb testing.TB, c *fhirsync.Client, server fhirsync.Server, patient string, s fhirsync.Store) *fhirsync.Report {
+	tb.Helper()
+	rep, err := c.Sync(tb.Context(), server, patient, s, nil)
 	if err != nil || rep.Verdict != fhirsync.Complete {
-		t.Errorf("%v\n%s", err, rep)
+		tb.Errorf("%v\n%s", err, rep)
 	}
 	return rep
 }

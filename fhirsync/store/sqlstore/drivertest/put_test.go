@@ -13,7 +13,8 @@ import (
 
 func TestStaleDoesNotReplace(t *testing.T) {
 	t.Parallel()
-	forEach(t, func(t *testing.T, d database) {
+	forEach(t, func(p place) {
+		t, d := p.t, p.database
 		s := d.open(t)
 		newer, old := resource("a", "newer", 2), resource("a", "old", 1)
 		put(t, s, "p1", newer)
@@ -46,9 +47,9 @@ func TestStaleDoesNotReplace(t *testing.T) {
 }
 
 // untouchable makes the database refuse any change of the resources.
-func untouchable(t testing.TB, d database) {
-	t.Helper()
-	db := d.db(t)
+func untouchable(tb testing.TB, d database) {
+	tb.Helper()
+	db := d.db(tb)
 	texts := []string{
 		`CREATE TRIGGER no_insert BEFORE INSERT ON ` + d.table("resources") + ` BEGIN SELECT RAISE(ABORT, 'a body was written'); END`,
 		`CREATE TRIGGER no_update BEFORE UPDATE ON ` + d.table("resources") + ` BEGIN SELECT RAISE(ABORT, 'a body was written'); END`,
@@ -60,15 +61,16 @@ func untouchable(t testing.TB, d database) {
 		}
 	}
 	for _, text := range texts {
-		if _, err := db.ExecContext(t.Context(), text); err != nil {
-			t.Fatal(err)
+		if _, err := db.ExecContext(tb.Context(), text); err != nil {
+			tb.Fatal(err)
 		}
 	}
 }
 
 func TestUnchangedWritesNoBody(t *testing.T) {
 	t.Parallel()
-	forEach(t, func(t *testing.T, d database) {
+	forEach(t, func(p place) {
+		t, d := p.t, p.database
 		s := d.open(t)
 		a, b := resource("a", "1", 0), resource("b", "1", 0)
 		put(t, s, "p1", a, b)
@@ -100,7 +102,8 @@ func TestUnchangedWritesNoBody(t *testing.T) {
 
 func TestOddIdentities(t *testing.T) {
 	t.Parallel()
-	forEach(t, func(t *testing.T, d database) {
+	forEach(t, func(p place) {
+		t, d := p.t, p.database
 		s := d.open(t)
 		var all []fhirsync.Resource
 		for i, id := range []string{"\x00", "a\x00b", "a", "\xff", `\x61`, `\xzz`, `\`, `{"a",NULL}`, "NULL", "\ufeff", strings.Repeat("é", 300)} {
@@ -136,7 +139,8 @@ func TestOddIdentities(t *testing.T) {
 
 func TestWhatCannotBeKeptIsRejected(t *testing.T) {
 	t.Parallel()
-	forEach(t, func(t *testing.T, d database) {
+	forEach(t, func(p place) {
+		t, d := p.t, p.database
 		s := d.open(t)
 		long, nameless := resource(strings.Repeat("x", 5000), "1", 0), resource("", "1", 0)
 		b := batchOf("p1", resource("a", "1", 0), nameless, long)
@@ -168,7 +172,8 @@ func TestWhatCannotBeKeptIsRejected(t *testing.T) {
 
 func TestSameKeyTwiceInOneBatch(t *testing.T) {
 	t.Parallel()
-	forEach(t, func(t *testing.T, d database) {
+	forEach(t, func(p place) {
+		t, d := p.t, p.database
 		s := d.open(t)
 		first, last := resource("a", "first", 0), resource("a", "last", 0)
 		for range 2 {

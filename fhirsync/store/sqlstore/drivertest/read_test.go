@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/fhirsync/fhirsync-go/fhirsync"
@@ -12,7 +13,8 @@ import (
 
 func TestReading(t *testing.T) {
 	t.Parallel()
-	forEach(t, func(t *testing.T, d database) {
+	forEach(t, func(p place) {
+		t, d := p.t, p.database
 		db := d.db(t)
 		// One connection: a loop that held it while its body runs would wait for itself.
 		db.SetMaxOpenConns(1)
@@ -68,7 +70,10 @@ func TestReading(t *testing.T) {
 				t.Errorf("%s: %d of %d", patient, got, want)
 			}
 		}
-		for range s.All(t.Context(), "") {
+		for _, err := range s.All(t.Context(), "") { // a loop may end early.
+			if err != nil {
+				t.Error(err)
+			}
 			break
 		}
 		ended, cancel := context.WithCancel(t.Context())
@@ -84,12 +89,13 @@ func TestReading(t *testing.T) {
 // Pages end at 8 MB, so that reading a record of large resources takes no memory by the gigabyte; nothing may get lost at that edge.
 func TestReadingLargeResources(t *testing.T) {
 	t.Parallel()
-	forEach(t, func(t *testing.T, d database) {
+	forEach(t, func(p place) {
+		t, d := p.t, p.database
 		s := d.open(t)
 		var all []fhirsync.Resource
 		for i := range 12 {
 			r := resource(fmt.Sprint("large", i), "1", 0)
-			r.Raw = append(r.Raw[:len(r.Raw):len(r.Raw)], make([]byte, 1_500_000*(i%4))...)
+			r.Raw = append(slices.Clip(r.Raw), make([]byte, 1_500_000*(i%4))...)
 			all = append(all, r)
 		}
 		put(t, s, "p1", all...)
@@ -114,7 +120,8 @@ func TestReadingLargeResources(t *testing.T) {
 
 func TestViewForPeople(t *testing.T) {
 	t.Parallel()
-	forEach(t, func(t *testing.T, d database) {
+	forEach(t, func(p place) {
+		t, d := p.t, p.database
 		s := d.open(t)
 		put(t, s, "p1", resource("a", "hello", 0))
 		query := `SELECT json::jsonb #>> '{note,0,text}' FROM ` + d.table("records") + ` WHERE patient_id = 'p1' AND type = 'Observation'`

@@ -12,7 +12,8 @@ import (
 
 func TestOpenedByManyAtOnce(t *testing.T) {
 	t.Parallel()
-	forEach(t, func(t *testing.T, d database) {
+	forEach(t, func(p place) {
+		t, d := p.t, p.database
 		d.opts.References = true
 		ctx := t.Context()
 		var wg gosync.WaitGroup
@@ -40,7 +41,8 @@ func TestOpenedByManyAtOnce(t *testing.T) {
 
 func TestNewerVersionIsNotTouched(t *testing.T) {
 	t.Parallel()
-	forEach(t, func(t *testing.T, d database) {
+	forEach(t, func(p place) {
+		t, d := p.t, p.database
 		put(t, d.open(t), "p1", resource("a", "1", 0))
 		db := d.db(t)
 		if _, err := db.ExecContext(t.Context(), `UPDATE `+d.table("version")+` SET version = 99`); err != nil {
@@ -57,7 +59,8 @@ func TestNewerVersionIsNotTouched(t *testing.T) {
 // An upgrade is one transaction: where it fails, nothing has happened, and the next one succeeds.
 func TestFailedUpgradeLeavesNothing(t *testing.T) {
 	t.Parallel()
-	forEach(t, func(t *testing.T, d database) {
+	forEach(t, func(p place) {
+		t, d := p.t, p.database
 		db := d.db(t)
 		d.opts.Prefix = "x_"
 		if d.opts.Schema != "" {
@@ -85,7 +88,8 @@ func TestFailedUpgradeLeavesNothing(t *testing.T) {
 
 func TestPrefixesKeepStoresApart(t *testing.T) {
 	t.Parallel()
-	forEach(t, func(t *testing.T, d database) {
+	forEach(t, func(p place) {
+		t, d := p.t, p.database
 		one := d.open(t)
 		d.opts.Prefix = "two_"
 		two := d.open(t)
@@ -98,7 +102,8 @@ func TestPrefixesKeepStoresApart(t *testing.T) {
 
 func TestReferencesOfWhatWasThereBefore(t *testing.T) {
 	t.Parallel()
-	forEach(t, func(t *testing.T, d database) {
+	forEach(t, func(p place) {
+		t, d := p.t, p.database
 		s := d.open(t)
 		var all []fhirsync.Resource
 		for i := range 250 {
@@ -137,7 +142,8 @@ func TestReferencesOfWhatWasThereBefore(t *testing.T) {
 
 func TestOptionsAreChecked(t *testing.T) {
 	t.Parallel()
-	forEach(t, func(t *testing.T, d database) {
+	forEach(t, func(p place) {
+		t, d := p.t, p.database
 		db := d.db(t)
 		for _, o := range []sqlstore.Options{{Prefix: "a b"}, {Prefix: `x"; DROP TABLE y; --`}, {Prefix: "1a"}, {Prefix: "Ab"}, {Schema: "a.b"}, {Schema: `"`}} {
 			if _, err := sqlstore.Open(t.Context(), db, d.dialect, &o); err == nil {

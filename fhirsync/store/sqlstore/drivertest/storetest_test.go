@@ -11,6 +11,7 @@ import (
 )
 
 func TestConformance(t *testing.T) {
+	t.Parallel()
 	for _, k := range kinds {
 		for _, references := range []bool{false, true} {
 			name := k.name
@@ -20,24 +21,27 @@ func TestConformance(t *testing.T) {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
 				var places gosync.Map // of stores
-				open := func(t testing.TB, d database) fhirsync.Store {
-					s := d.open(t)
+				open := func(tb testing.TB, d database) fhirsync.Store {
+					tb.Helper()
+					s := d.open(tb)
 					places.Store(s, d)
 					return s
 				}
 				storetest.Run(t, storetest.Harness{
-					Open: func(t testing.TB) fhirsync.Store {
-						d := k.new(t)
+					Open: func(tb testing.TB) fhirsync.Store {
+						tb.Helper()
+						d := k.new(tb)
 						d.opts.References = references
-						return open(t, d)
+						return open(tb, d)
 					},
 					Get: func(ctx context.Context, s fhirsync.Store, key fhirsync.Key) (fhirsync.Resource, error) {
 						return s.(*sqlstore.Store).Get(ctx, key)
 					},
 					// The old connections stay as they are, like those of a process that was killed and has not been noticed yet.
-					Reopen: func(t testing.TB, prev fhirsync.Store) fhirsync.Store {
+					Reopen: func(tb testing.TB, prev fhirsync.Store) fhirsync.Store {
+						tb.Helper()
 						d, _ := places.Load(prev)
-						return open(t, d.(database))
+						return open(tb, d.(database))
 					},
 					Len: func(ctx context.Context, s fhirsync.Store) (n int, err error) {
 						for _, err := range s.(*sqlstore.Store).All(ctx, "") {

@@ -11,7 +11,8 @@ import (
 
 func TestSyncTwice(t *testing.T) {
 	t.Parallel()
-	forEach(t, func(t *testing.T, d database) {
+	forEach(t, func(p place) {
+		t, d := p.t, p.database
 		d.opts.References = true
 		rec := fhirtest.Generate(fhirtest.Options{Seed: 1, Size: 600, Dangling: 3, Secondary: 8})
 		srv, server := start(t, rec)
@@ -56,7 +57,8 @@ func patientWith(id string, practitioners []fhirtest.Resource) *fhirtest.Record 
 // the Practitioners change.
 func TestTwoSyncsShare200Practitioners(t *testing.T) {
 	t.Parallel()
-	forEach(t, func(t *testing.T, d database) {
+	forEach(t, func(p place) {
+		t, d := p.t, p.database
 		practitioners := func(version int) []fhirtest.Resource {
 			var out []fhirtest.Resource
 			for i := range 200 {

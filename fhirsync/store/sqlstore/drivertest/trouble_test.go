@@ -37,6 +37,7 @@ func TestReadOnlyDatabase(t *testing.T) {
 }
 
 func testReadOnly(t *testing.T, d database) {
+	t.Helper()
 	if _, err := sqlstore.Open(t.Context(), d.readOnly().db(t), d.dialect, &d.opts); err == nil {
 		t.Error("tables were made in a database that cannot be written to")
 	}
@@ -68,11 +69,11 @@ func testReadOnly(t *testing.T, d database) {
 }
 
 // saysNothing checks that an error holds neither ids nor content.
-func saysNothing(t testing.TB, err error, secrets ...string) {
-	t.Helper()
+func saysNothing(tb testing.TB, err error, secrets ...string) {
+	tb.Helper()
 	for _, secret := range secrets {
 		if strings.Contains(err.Error(), secret) {
-			t.Errorf("the error holds %q: %v", secret, err)
+			tb.Errorf("the error holds %q: %v", secret, err)
 		}
 	}
 }
@@ -313,7 +314,8 @@ func (p picky) Put(ctx context.Context, b fhirsync.Batch) error {
 
 func TestRejectedGoesIntoQuarantine(t *testing.T) {
 	t.Parallel()
-	forEach(t, func(t *testing.T, d database) {
+	forEach(t, func(p place) {
+		t, d := p.t, p.database
 		rec := fhirtest.Generate(fhirtest.Options{Seed: 5, Size: 120})
 		srv, server := start(t, rec)
 		s := d.open(t)
@@ -353,7 +355,8 @@ func TestRejectedGoesIntoQuarantine(t *testing.T) {
 // What another process leaves when it is killed is a transaction that nobody ended: nothing of it may be seen.
 func TestUnfinishedTransactionIsNotSeen(t *testing.T) {
 	t.Parallel()
-	forEach(t, func(t *testing.T, d database) {
+	forEach(t, func(p place) {
+		t, d := p.t, p.database
 		s := d.open(t)
 		ctx, cancel := context.WithCancel(t.Context())
 		for i := range 20 {
@@ -367,7 +370,10 @@ func TestUnfinishedTransactionIsNotSeen(t *testing.T) {
 			cancel()
 			ctx, cancel = context.WithCancel(t.Context())
 			n := 0
-			for range s.Patient(t.Context(), "payer", fmt.Sprint("p", i)) {
+			for _, err := range s.Patient(t.Context(), "payer", fmt.Sprint("p", i)) {
+				if err != nil {
+					t.Fatal(err)
+				}
 				n++
 			}
 			if n != 0 && n != len(all) || err == nil && n == 0 {
