@@ -154,12 +154,24 @@ func asNotFHIR(err error) error {
 	return err
 }
 
+// isOutcome tells whether a body is an OperationOutcome. Those are small: a page is not read twice for it.
+func isOutcome(body []byte) bool {
+	const largest = 1 << 20
+	if len(body) > largest {
+		return false
+	}
+	head, _ := jsonscan.Head(body) // what can be told of a broken one.
+	return head.ResourceType == "OperationOutcome"
+}
+
 // serverError makes the error of an exchange; nil if it brought what was asked for.
 func serverError(op, typ, address string, resp *transport.Response, err error) *ServerError {
 	e := &ServerError{Op: op, Type: typ, URL: address, Err: asNotFHIR(err)}
 	if resp != nil {
 		e.StatusCode, e.RetryAfter = resp.Status, resp.RetryAfter
-		e.Issues = issuesOf(resp.Body())
+		if err != nil || resp.Status != http.StatusOK || isOutcome(resp.Body()) {
+			e.Issues = issuesOf(resp.Body())
+		}
 	}
 	switch {
 	case err != nil:
@@ -170,7 +182,7 @@ func serverError(op, typ, address string, resp *transport.Response, err error) *
 	case resp.Status != http.StatusOK:
 		return e
 	}
-	if e.Issues != nil {
+	if isOutcome(resp.Body()) {
 		// An OperationOutcome with status 200 in the place of the answer.
 		e.Err = errOutcome
 		return e

@@ -75,13 +75,17 @@ forms:
 		case a.stopped:
 			r.leftInTheMiddle(q)
 			return ctx.Err()
-		case a.err == nil && (a.foreign > 0 || a.ignored):
-			t.foreign += max(a.foreign, 1)
+		case a.err == nil && a.foreign > 0:
+			t.foreign += a.foreign
 			if r.dirty() {
 				break forms
 			}
+		case a.err == nil && a.ignored:
+			// The question was for everybody's, and brought nobody else's: it has brought all there is. It says nothing about the form.
+			r.answeredBy(ctx, q, f, a)
+			return r.askVias(ctx, q, strategy, yield)
 		case a.err == nil && a.matches > 0:
-			r.server.facts.worked(q.typ, f)
+			r.server.facts.worked(q.typ, f, q.via != "")
 			r.answeredBy(ctx, q, f, a)
 			return r.askVias(ctx, q, strategy, yield)
 		case a.err == nil && r.understood(q.typ, f, a.selfHas):
@@ -123,7 +127,7 @@ func (r *run) foundNothing(ctx context.Context, q question, f form, a *chainAnsw
 			return context.Cause(r.ctx)
 		}
 		if b.err == nil && b.foreign == 0 && b.matches > 0 {
-			r.server.facts.worked(q.typ, other)
+			r.server.facts.worked(q.typ, other, q.via != "")
 			f, a = other, b
 		}
 	}
@@ -140,10 +144,10 @@ func (r *run) neverFound(q question) {
 	}
 }
 
+// viaForms gives the forms of a parameter under which the patient is no subject. Such parameters can name other things than patients, so
+// the type comes first; that "patient=ID" works here says nothing about them. Seen with Medplum's router 4.5.2: performer=ID finds nothing.
 func (r *run) viaForms(param string) []form {
-	bare := false
-	r.server.facts.with(func(f *facts) { bare = f.styles[false] && !f.styles[true] })
-	return []form{{param: param, typed: !bare}, {param: param, typed: bare}}
+	return []form{{param: param, typed: true}, {param: param}}
 }
 
 // dirty tells whether this server mixes others in whatever the form is, so that further forms are of no use.
@@ -373,7 +377,7 @@ func (r *run) tryAgain(ctx context.Context) error {
 // brokeOff ends a question whose pages could not be read to their end.
 func (r *run) brokeOff(q question, a *chainAnswer) {
 	if q.whole() {
-		r.server.facts.worked(q.typ, a.form)
+		r.server.facts.worked(q.typ, a.form, q.via != "")
 	}
 	g := r.gapOf(Failed, a.err)
 	g.Type = q.typ

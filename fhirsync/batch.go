@@ -106,10 +106,31 @@ func (r *run) sendBatch(ctx context.Context, op string, why purpose, addresses [
 			return false
 		}
 	}
+	nothing := make([]bool, len(answers))
+	for i, a := range answers {
+		if a.status != http.StatusOK {
+			continue
+		}
+		// What finds something alone may find nothing in a batch (a front before Medplum did that): an empty answer counts once the same
+		// form has brought something in a batch.
+		form := r.formIn(addresses[i])
+		empty := emptyBundle(a.body)
+		r.server.facts.with(func(f *facts) {
+			if !empty {
+				f.inside[form] = true
+			}
+		})
+		nothing[i] = empty
+	}
+	r.server.facts.with(func(f *facts) {
+		for i := range nothing {
+			nothing[i] = nothing[i] && !f.inside[r.formIn(addresses[i])]
+		}
+	})
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for i, a := range answers {
-		if a.status != http.StatusOK || len(a.body) > innerBytes || r.innerBytes+len(a.body) > innerAll || r.cutInside(a.body) {
+		if a.status != http.StatusOK || nothing[i] || len(a.body) > innerBytes || r.innerBytes+len(a.body) > innerAll || r.cutInside(a.body) {
 			continue // asked for by itself: what is refused there is refused for good.
 		}
 		if r.inner == nil {
@@ -117,6 +138,35 @@ func (r *run) sendBatch(ctx context.Context, op string, why purpose, addresses [
 		}
 		r.inner[addresses[i].String()] = a
 		r.innerBytes += len(a.body)
+	}
+	return true
+}
+
+// formIn tells in which form an address names the patient.
+func (r *run) formIn(address *url.URL) string {
+	for name, values := range address.Query() {
+		for _, v := range values {
+			switch v {
+			case form{}.value(r.asking):
+				return form{param: name}.name()
+			case form{typed: true}.value(r.asking):
+				return form{param: name, typed: true}.name()
+			}
+		}
+	}
+	return ""
+}
+
+// emptyBundle tells whether a body is a Bundle that says that there is nothing.
+func emptyBundle(body []byte) bool {
+	var b jsonscan.Bundle
+	if b.Split(body) != nil || b.ResourceType != "Bundle" || b.Total > 0 {
+		return false
+	}
+	for i := range b.Entries {
+		if b.Entries[i].ResourceType != "OperationOutcome" {
+			return false
+		}
 	}
 	return true
 }

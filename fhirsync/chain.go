@@ -49,6 +49,7 @@ type chain struct {
 
 	out     chainAnswer
 	keys    map[ident]struct{} // distinct matches
+	pass    map[ident]struct{} // the same since the chain was begun anew
 	types   map[string]int     // distinct matches by type
 	post    bool               // the operation is invoked by POST
 	hashes  map[[32]byte]bool  // pages by what was on them
@@ -193,6 +194,7 @@ func (c *chain) op() string {
 // follow asks for the first page and goes on to the last.
 func (c *chain) follow(ctx context.Context) outcome {
 	c.out.pages, c.empty, c.stale = 0, 0, 0
+	c.pass = map[ident]struct{}{}
 	c.hashes, c.urls = map[[32]byte]bool{}, map[string]bool{}
 	c.out.asked = c.count
 	address := c.first()
@@ -373,14 +375,14 @@ func (c *chain) take(ctx context.Context, page *fetched) bool {
 		}
 		c.out.total, c.out.hadTotal = b.Total, true
 	}
-	before := len(c.keys)
+	before := len(c.pass)
 	got, err := c.r.takeIn(ctx, b, page.resp.Body(), source{
 		op: c.op(), typ: c.askedType(), strategy: c.strategy, chain: c, unattributed: !c.out.ignored && (c.form.param == "patient" || c.form.typed || c.form.param == "" || c.form.path),
 	})
 	if err != nil {
 		return false // the run is over.
 	}
-	if len(c.keys) == before && len(b.Entries) > 0 {
+	if len(c.pass) == before && len(b.Entries) > 0 {
 		c.stale++
 	} else {
 		c.stale = 0

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/oauth2"
 
 	"github.com/fhirsync/fhirsync-go/fhirsync/internal/pagebuf"
+	"github.com/fhirsync/fhirsync-go/fhirsync/internal/transport"
 	"github.com/fhirsync/fhirsync-go/internal/jsonscan"
 	"github.com/fhirsync/fhirsync-go/quirks"
 	"github.com/fhirsync/fhirsync-go/ratelimit"
@@ -20,8 +21,9 @@ import (
 // Config is how a [Client] works. The zero value is valid. It is read by New and may be changed afterwards without effect.
 type Config struct {
 	// HTTPClient gives its Transport: proxies, TLS and client certificates live there. Its Timeout, where it has one, becomes the time
-	// an answer may take to begin; Jar and CheckRedirect are ignored. nil: a private transport. An *oauth2.Transport in it would send
-	// the token to any host and is refused: tokens go into Server.TokenSource.
+	// an answer may take to begin; Jar and CheckRedirect are ignored. nil: a private transport, which, beside the servers that it is
+	// given, reaches nothing in private networks. An *oauth2.Transport in it would send the token to any host and is refused: tokens
+	// go into Server.TokenSource.
 	HTTPClient *http.Client
 	// Strategy is used for every sync. nil: [Auto].
 	Strategy Strategy
@@ -44,7 +46,8 @@ type Config struct {
 type Client struct {
 	cfg       Config
 	transport http.RoundTripper
-	timeout   time.Duration // until headers; 0: the default
+	hosts     transport.Hosts // that may be in private networks; for the private transport
+	timeout   time.Duration   // until headers; 0: the default
 	pool      *pagebuf.Pool
 	inFlight  *gate
 	bundles   sync.Pool // of *jsonscan.Bundle
@@ -93,22 +96,11 @@ func New(cfg Config) (*Client, error) {
 		return nil, errors.New("fhirsync: Config.HTTPClient has an *oauth2.Transport, which sends the token to every host it is led to: put its token source into Server.TokenSource")
 	}
 	if c.transport == nil {
-		c.transport = privateTransport()
+		c.transport = c.hosts.RoundTripper()
 	}
 	c.pool = pagebuf.New(c.cfg.MaxBytes*3/4, c.cfg.MaxPage)
 	c.inFlight = newGate(c.cfg.MaxBytes / 4)
 	return c, nil
-}
-
-func privateTransport() http.RoundTripper {
-	t, ok := http.DefaultTransport.(*http.Transport)
-	if !ok { // somebody has put another one there: it is not ours to use.
-		t = &http.Transport{Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true}
-	}
-	t = t.Clone()
-	t.MaxIdleConnsPerHost = 16
-	t.ReadBufferSize = 64 << 10
-	return t
 }
 
 // Capabilities gives what a server says about itself: its CapabilityStatement, asked for once in a while. Where it cannot be had the
@@ -127,7 +119,9 @@ func (c *Client) limiter(base string) *ratelimit.Limiter {
 	defer c.mu.Unlock()
 	l := c.limiters[base]
 	if l == nil {
-		l = ratelimit.New(c.cfg.Limit)
+		policy := c.cfg.Limit
+		policy.Name += base // of several servers, each has its own limit in a Shared.
+		l = ratelimit.New(policy)
 		c.limiters[base] = l
 	}
 	return l

@@ -72,6 +72,16 @@ type RetryScheduled struct {
 	Wait       time.Duration `json:"wait"` // before the next attempt, beside what the limiter adds
 }
 
+// Waited: a request had to wait for its turn, and is sent now. What the limiter towards the server makes requests wait for is shared by all
+// syncs of the Client. The wait before a repetition is in RetryScheduled.
+type Waited struct {
+	event
+	Op     string        `json:"op"`
+	Type   string        `json:"type,omitempty"`
+	Reason string        `json:"reason"` // a ratelimit.Reason: "rate", "concurrency", "pause", "quota", "limit", "shared"
+	Wait   time.Duration `json:"wait"`
+}
+
 // GapFound: something will be in the report instead of in the store.
 type GapFound struct {
 	event
@@ -96,6 +106,9 @@ func (BatchStored) Kind() string { return "batch-stored" }
 
 // Kind is "retry-scheduled".
 func (RetryScheduled) Kind() string { return "retry-scheduled" }
+
+// Kind is "waited".
+func (Waited) Kind() string { return "waited" }
 
 // Kind is "gap-found".
 func (GapFound) Kind() string { return "gap-found" }

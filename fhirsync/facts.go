@@ -50,6 +50,7 @@ type learned struct {
 	shownNext  bool              // a next link has been seen
 	longest    map[string]int    // by type: the longest chain
 	totals     bool              // a total has been seen to go beyond a page and was right
+	inside     map[string]bool   // forms that have brought something inside of a batch
 	batch      batching
 	counts     counting
 	agreed     int // counts that agreed with what came
@@ -85,7 +86,7 @@ var pageSizes = [...]int{200, 50, 0}
 func newFacts() *facts {
 	return &facts{when: map[string]stamp{}, learned: learned{
 		styles: map[bool]bool{}, forms: map[string]form{}, brought: map[string]bool{}, absent: map[string]bool{},
-		refusals: map[string]map[ident]bool{}, doubled: map[string]int{}, vias: map[string]int{}, splits: map[string]string{},
+		refusals: map[string]map[ident]bool{}, doubled: map[string]int{}, vias: map[string]int{}, splits: map[string]string{}, inside: map[string]bool{},
 		operations: map[string]int{}, longest: map[string]int{},
 	}}
 }
@@ -119,10 +120,16 @@ func (f *facts) with(fn func(f *facts)) {
 	fn(f)
 }
 
-// worked notes that a form has brought something.
-func (f *facts) worked(typ string, form form) {
+// worked notes that a form has brought something. via: by a parameter under which the patient is no subject, which is not the form in which
+// the type is asked for.
+func (f *facts) worked(typ string, form form, via bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.brought[typ+" "+form.name()] = true
+	if via {
+		f.confirm("brought " + typ + " " + form.name())
+		return
+	}
 	f.styles[form.typed] = true
 	f.forms[typ] = form
 	f.brought[typ+" "+form.name()] = true

@@ -92,7 +92,7 @@ func (r *run) askSplit(ctx context.Context, q question, f form, split compartmen
 		}
 	}
 	if len(fl.keys) > 0 {
-		r.server.facts.worked(q.typ, f)
+		r.server.facts.worked(q.typ, f, q.via != "")
 	}
 	rest := false
 	if whole {

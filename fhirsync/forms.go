@@ -40,6 +40,10 @@ func parseForm(name string) (f form, ok bool) {
 	return f, ok
 }
 
+// plain tells whether a form proves itself by what others of its style have brought: the id alone is understood under "patient" and perhaps
+// nowhere else.
+func (f form) plain() bool { return f.typed || f.param == "patient" }
+
 // names tells whether the form names the patient at all.
 func (f form) names() bool { return f.param != "" || f.path }
 
@@ -186,8 +190,8 @@ func (r *run) understood(typ string, f form, selfHas bool) bool {
 	understood := false
 	r.server.facts.with(func(k *facts) {
 		understood = k.brought[typ+" "+f.name()] ||
-			k.styles[f.typed] && (r.caps.ListsParam(typ, f.param) || k.rejectsUnknown) ||
-			k.styles[f.typed] && selfHas && k.echo == echoUsed
+			k.styles[f.typed] && f.plain() && (r.caps.ListsParam(typ, f.param) || k.rejectsUnknown) ||
+			k.styles[f.typed] && f.plain() && selfHas && k.echo == echoUsed
 	})
 	return understood
 }

@@ -60,6 +60,9 @@ func (f *facts) values() map[string]string {
 	for k := range f.brought {
 		set("brought "+k, "yes", true)
 	}
+	for k := range f.inside {
+		set("inside "+k, "yes", true)
+	}
 	for typ := range f.absent {
 		set("absent "+typ, "yes", true)
 	}
@@ -175,6 +178,8 @@ func (f *facts) set(name, value string) bool {
 		f.forms[about] = x
 	case "brought":
 		f.brought[about] = true
+	case "inside":
+		f.inside[about] = true
 	case "absent":
 		f.absent[about] = true
 	case "refused":

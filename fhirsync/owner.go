@@ -76,10 +76,12 @@ func (p *people) patient(ref refs.Reference) (id string, own, is bool) {
 	return ref.ID, p.own[ref.ID], true
 }
 
-// named tells whether a resource names our patient, in itself and not in what it contains.
-func (p *people) named(found []refs.Found) bool {
+// owns tells whether a resource names our patient as the one it is about, so that the plain question for its type must find it.
+func (p *people) owns(typ string, found []refs.Found) bool {
+	info, primary := p.primaryOf(typ)
 	for i := range found {
-		if _, own, is := p.patient(found[i].Ref); is && own && !found[i].Contained {
+		f := &found[i]
+		if _, own, is := p.patient(f.Ref); is && own && !f.Contained && !f.Extension && (info.AnyMention || isPrimary(f.Path, typ, primary)) {
 			return true
 		}
 	}

@@ -35,6 +35,7 @@ func redact(err error) string {
 		ErrNotFHIR, ErrUnauthorized, ErrPatientNotFound, ErrVersion, pagebuf.ErrTooLarge, jsonscan.ErrDepth,
 		context.Canceled, context.DeadlineExceeded,
 		transport.ErrForeignOrigin, transport.ErrRedirects, transport.ErrHeaderTimeout, transport.ErrSlowBody, transport.ErrPause, transport.ErrNotJSON,
+		transport.ErrRedirect, transport.ErrEncoding, transport.ErrHeaders, transport.ErrPrivate, ErrRetryLater,
 	} {
 		if errors.Is(err, plain) {
 			return plain.Error()
@@ -49,6 +50,8 @@ func redact(err error) string {
 		return syntax.Error()
 	case errors.As(err, &unknown), errors.As(err, &host), errors.As(err, &verify):
 		return "certificate not accepted"
+	case errors.Is(err, transport.ErrTLS):
+		return transport.ErrTLS.Error()
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "connection refused"
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, io.EOF):

@@ -1,8 +1,13 @@
 package fhirsync
 
 import (
+	"errors"
 	"time"
 )
+
+// ErrRetryLater says that the server asked to be left alone for longer than is waited for (Config.Limit.MaxPause, 5 minutes unless it is
+// set), and that the sync was ended because of it. Report.NotBefore says when to come back.
+var ErrRetryLater = errors.New("the server asks to come back later")
 
 // Report says what a sync brought, what it did not bring and why. It survives JSON in both directions, except for the errors behind its
 // gaps. It holds ids of resources; ids of people are among them.
@@ -20,6 +25,9 @@ type Report struct {
 	Finished time.Time `json:"finished"`
 	// ResumedFrom is when the unfinished sync that this one went on with had begun; zero if it began anew.
 	ResumedFrom time.Time `json:"resumedFrom,omitzero"`
+	// NotBefore is when the server said that it can be asked again, where it asked for a longer pause than is waited for and the sync was
+	// ended because of it (ErrRetryLater). A Sync after that goes on from here if the report is Resumable and a day has not passed.
+	NotBefore time.Time `json:"notBefore,omitzero"`
 	// Interrupted: the sync did not reach its end; the error of Sync says why.
 	Interrupted bool `json:"interrupted,omitempty"`
 	// Resumable: a later Sync with the same arguments goes on from here.
@@ -28,6 +36,8 @@ type Report struct {
 	Verdict Verdict `json:"verdict"`
 	// Evidence is the weakest of those types that were answered.
 	Evidence Evidence `json:"evidence"`
+	// Scope is what the grant covered, where it is known: Server.Scope, or what the token said.
+	Scope string `json:"scope,omitempty"`
 	// Filter repeats SyncOptions.Types: what is not among them was not asked for. Empty: everything.
 	Filter []string `json:"filter,omitempty"`
 	// Types has every type that was asked for or came.

@@ -1,6 +1,7 @@
 package fhirsync
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -17,6 +18,7 @@ import (
 	"github.com/fhirsync/fhirsync-go/fhirsync/internal/compartment"
 	"github.com/fhirsync/fhirsync-go/fhirsync/internal/transport"
 	"github.com/fhirsync/fhirsync-go/quirks"
+	"github.com/fhirsync/fhirsync-go/ratelimit"
 )
 
 // workers is how many questions of one sync are under way at once. How many requests are is for the limiter to say.
@@ -61,12 +63,15 @@ type run struct {
 	late     map[string]bool   // Provenance and AuditEvent whose owner shows later, by ref
 	failed   error             // of the store
 
+	notBefore time.Time // the server wants to be left alone until then; guarded by mu
+
 	inner      map[string]inner // answers that came in a batch, by address; guarded by mu
 	innerBytes int
 	probing    sync.Mutex // one probe for batches
 
-	asked    atomic.Bool // a whole question has been asked: the first one is never put off
-	answered atomic.Bool // anything at all came from the server
+	filled   atomic.Int64 // parts asked for to fill what was cut
+	asked    atomic.Bool  // a whole question has been asked: the first one is never put off
+	answered atomic.Bool  // anything at all came from the server
 	purpose  [4]atomic.Int64
 	resent   atomic.Int64
 
@@ -112,6 +117,7 @@ func identOf(typ, id string) ident {
 //   - nil: it reached its end and the verdict is Complete or Restricted.
 //   - [*IncompleteError] ([ErrIncomplete]): it reached its end and something is missing.
 //   - [ErrPatientNotFound], [ErrNotFHIR], [*VersionError], [*PatientMovedError], a [*ServerError]: nothing could be asked.
+//   - [ErrRetryLater]: the server asked for a long pause; Report.NotBefore says until when, and Report.Interrupted is set.
 //   - [ErrUnauthorized], [*StoreError], the cause of ctx, an error of the strategy: it was ended before its end; Report.Interrupted is set.
 //
 // Sync may be called concurrently, also for the same server, whose limits are then shared. Two syncs of the same patient into the same
@@ -565,6 +571,9 @@ func (r *run) send(ctx context.Context, op, typ string, why purpose, req *transp
 			event: r.event(), Op: op, Type: typ, Attempt: again.Attempt, StatusCode: again.StatusCode, Reason: reason, Wait: again.Wait,
 		})
 	}
+	req.Waited = func(w ratelimit.Wait) {
+		r.emit(Waited{event: r.event(), Op: op, Type: typ, Reason: string(w.Reason), Wait: w.Length})
+	}
 	if r.trace != nil {
 		watched, done := r.traceRequest(ctx, req)
 		defer done()
@@ -574,7 +583,26 @@ func (r *run) send(ctx context.Context, op, typ string, why purpose, req *transp
 	if resp != nil && resp.Status != 0 {
 		r.answered.Store(true)
 	}
+	var pause *transport.PauseError
+	if errors.As(err, &pause) {
+		r.comeBack(op, typ, req, resp, pause)
+	}
 	return resp, err
+}
+
+// comeBack ends the run because the server wants to be left alone for long: what is asked next would be refused like this, one question
+// after the other.
+func (r *run) comeBack(op, typ string, req *transport.Request, resp *transport.Response, pause *transport.PauseError) {
+	fail := &ServerError{Op: op, Type: typ, URL: req.URL.String(), Err: pause}
+	if resp != nil {
+		fail.StatusCode, fail.RetryAfter, fail.Issues = resp.Status, resp.RetryAfter, issuesOf(resp.Body())
+	}
+	r.mu.Lock()
+	if pause.Until.After(r.notBefore) {
+		r.notBefore = pause.Until
+	}
+	r.mu.Unlock()
+	r.cancel(fmt.Errorf("%w: %w", ErrRetryLater, fail))
 }
 
 // unauthorized finds out whether a 401 is about one thing or about everything: the Patient is asked for, which had been given before. If
@@ -599,6 +627,10 @@ func (r *run) finish(ctx context.Context, err error, interrupted bool) (*Report,
 	rep.Finished = time.Now()
 	rep.ResumedFrom = r.resumedFrom
 	rep.Interrupted = interrupted
+	rep.Scope = cmp.Or(r.server.scope, r.server.http.Scope())
+	r.mu.Lock()
+	rep.NotBefore = r.notBefore
+	r.mu.Unlock()
 	rep.Requests = RequestCounts{
 		Metadata: int(r.purpose[forMetadata].Load()), Data: int(r.purpose[forData].Load()),
 		Verification: int(r.purpose[forVerification].Load()), References: int(r.purpose[forReferences].Load()), Retries: int(r.resent.Load()),

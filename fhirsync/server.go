@@ -2,6 +2,7 @@ package fhirsync
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -31,8 +32,14 @@ type Server struct {
 	//
 	// a 401 is answered by one call of it; else a 401 is final, because most token sources would give the rejected token again.
 	TokenSource oauth2.TokenSource
+	// Scope is what the grant covers, as the authorization server said it. "": what the token says ("scope" among its extras), where it
+	// says it. It stands in the report, and what is learned about a server under one scope is not believed of another.
+	Scope string
 	// Header is sent with every request to the server's own origin, and to nobody else.
 	Header http.Header
+	// TrustedOrigins are further origins, "https://pages.example.org", to which token and Header may be sent where the server redirects or
+	// leads there. Only the caller can say so: nothing that a server sends widens it.
+	TrustedOrigins []string
 }
 
 // SyncOptions are the settings of one sync. nil stands for the zero value.
@@ -63,6 +70,7 @@ type server struct {
 	base   *url.URL
 	http   *transport.Client
 	facts  *facts
+	scope  string // Server.Scope
 }
 
 // server checks a Server and makes what is needed to talk to it.
@@ -85,16 +93,30 @@ func (c *Client) server(s Server) (*server, error) {
 	}
 	grant := "|none"
 	if s.TokenSource != nil || s.Header.Get("Authorization") != "" {
-		grant = "|token"
+		grant = "|token|" + s.Scope
+	}
+	c.hosts.Name(base)
+	var trusted []*url.URL
+	for _, text := range s.TrustedOrigins {
+		u, err := url.Parse(text)
+		if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" {
+			return nil, errors.New("fhirsync: Server.TrustedOrigins holds something that is no origin like https://pages.example.org")
+		}
+		if base.Scheme == "https" && u.Scheme != "https" {
+			return nil, errors.New("fhirsync: Server.TrustedOrigins holds an origin without TLS, and the server has it")
+		}
+		c.hosts.Name(u)
+		trusted = append(trusted, u)
 	}
 	o := transport.Options{
 		Base: base, RoundTripper: traced{c.transport}, Limiter: c.limiter(base.String()), Tokens: s.TokenSource, Header: s.Header.Clone(),
 		UserAgent: c.cfg.UserAgent, HeaderTimeout: c.timeout, MaxPause: c.cfg.Limit.MaxPause, Pool: c.pool,
+		MaxPacked: c.cfg.MaxPage, Trusted: trusted, Flow: rand.Text(),
 	}
 	if r, ok := s.TokenSource.(transport.Renewer); ok {
 		o.Renew = r.Renew
 	}
-	return &server{client: c, name: name, base: base, http: transport.New(o), facts: c.factsOf(base.String() + grant)}, nil
+	return &server{client: c, name: name, base: base, http: transport.New(o), facts: c.factsOf(base.String() + grant), scope: s.Scope}, nil
 }
 
 // normalBase gives a base URL in one spelling.

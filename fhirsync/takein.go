@@ -32,7 +32,7 @@ type taken struct {
 	resources []Resource // new ones, on their way to the store
 	issues    []Issue    // of OperationOutcomes among the entries
 	owner     ownership  // of the last resource looked at
-	named     bool       // it names our patient
+	named     bool       // it names our patient as the one it is about
 }
 
 // candidate is an entry that may go to the store.
@@ -67,7 +67,7 @@ func (r *run) takeIn(ctx context.Context, b *jsonscan.Bundle, body []byte, src s
 			if _, have := src.chain.keys[key]; !have && len(src.chain.types) < maxTypeNames {
 				src.chain.types[e.ResourceType]++
 			}
-			src.chain.keys[key] = struct{}{}
+			src.chain.keys[key], src.chain.pass[key] = struct{}{}, struct{}{}
 		}
 		switch {
 		case e.Err != nil || e.Resource == nil || e.ID == "":
@@ -108,7 +108,7 @@ func (r *run) takeIn(ctx context.Context, b *jsonscan.Bundle, body []byte, src s
 		if c.owner == foreign {
 			outsiders++
 		}
-		out.named = r.people.named(found[c.from:c.to])
+		out.named = r.people.owns(e.ResourceType, found[c.from:c.to])
 		candidates = append(candidates, c)
 	}
 	switch {

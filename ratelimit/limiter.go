@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"sync"
 	"time"
 )
@@ -453,7 +454,7 @@ func (l *Limiter) permit(now time.Time, class Class) time.Duration {
 	if r := l.policy.Rate; !math.IsInf(r, 1) {
 		// What is less than one a second is one in so many seconds.
 		n := math.Max(1, math.Floor(r))
-		limits = append(limits[:len(limits):len(limits)], Limit{Requests: int(n), Per: time.Duration(n / r * float64(time.Second))})
+		limits = append(slices.Clip(limits), Limit{Requests: int(n), Per: time.Duration(n / r * float64(time.Second))})
 	}
 	valid := leaseTime
 	for _, x := range limits {
@@ -496,7 +497,7 @@ func (l *Limiter) ask(class Class, a Ask) {
 	l.dispatch()
 }
 
-// ErrShared: the Shared of the policy does not answer. Without it nothing is sent.
+// ErrShared says that the Shared of the policy does not answer. Without it nothing is sent.
 var ErrShared = errors.New("ratelimit: the shared limit cannot be asked")
 
 // fail ends the waiting of all requests of a class by an error.

@@ -133,7 +133,10 @@ func TestRetryAfter(t *testing.T) {
 		{"Sun, 01 Mar 2026 12:00:30 GMT", "", 30 * time.Second, true},
 		{"Sun, 01 Mar 2026 12:00:30 GMT", "Sun, 01 Mar 2026 12:00:10 GMT", 20 * time.Second, true},
 		{"Sun, 01 Mar 2026 11:00:00 GMT", "", 0, true},
-		{"", "", 0, false}, {"soon", "", 0, false}, {"-3", "", 0, false}, {"NaN", "", 0, false},
+		{"", "", 0, false},
+		{"soon", "", 0, false},
+		{"-3", "", 0, false},
+		{"NaN", "", 0, false},
 		{"1e300", "", 365 * 24 * time.Hour, true},
 	} {
 		h := http.Header{}

@@ -47,6 +47,33 @@ func SameServer(base, other *url.URL) bool {
 	return name(base) == name(other)
 }
 
+// NextLink is NextLink, with links to further origins that the caller trusts left as they are.
+func (c *Client) NextLink(page *url.URL, link string) (next *url.URL, mapped, ok bool) {
+	if len(link) <= MaxLink {
+		if u, err := url.Parse(link); err == nil && u.Host != "" && c.Owns(u) && !SameOrigin(c.o.Base, u) {
+			u.Fragment = ""
+			return u, false, true
+		}
+	}
+	return NextLink(c.o.Base, page, link)
+}
+
+// Owns tells whether a request to u may carry what is meant for the server: u has the origin of the base, or one that the caller trusts.
+func (c *Client) Owns(u *url.URL) bool {
+	if SameOrigin(c.o.Base, u) {
+		return true
+	}
+	if u.User != nil || u.Opaque != "" || u.Scheme != "http" && u.Scheme != "https" {
+		return false
+	}
+	for _, t := range c.o.Trusted {
+		if Origin(t) == Origin(u) {
+			return true
+		}
+	}
+	return false
+}
+
 // NextLink makes an address to request of a link that a page of the server named. page is the address the page was asked at. A link to
 // another origin is mapped onto the base's own (path and query kept; where the path is not below the base's path, the base's path is put
 // in its place as far as that can be told); mapped then is true. ok is false where there is nothing to request.

@@ -4,13 +4,12 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"io"
 	"math/rand/v2"
 	"net/http"
 	"net/url"
+	"path"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -25,12 +24,15 @@ import (
 // How often a request is tried, and how long is waited between.
 const (
 	maxAttempts = 5  // of a request that fails
+	maxDubious  = 4  // of one that fails in a way that is often for good: a 500, a body that is no JSON
 	maxRefusals = 12 // of a request that the server asks to send later
 	waitMin     = 500 * time.Millisecond
 	waitMax     = 30 * time.Second
 
 	// DefaultHeaderTimeout is how long an answer may take to begin.
 	DefaultHeaderTimeout = 2 * time.Minute
+	// DefaultMaxPacked is how much of a packed body is read.
+	DefaultMaxPacked = 64 << 20
 	// maxErrorBody is how much of an answer that is no success is read.
 	maxErrorBody = 1 << 20
 )
@@ -38,6 +40,7 @@ const (
 // Options make a Client.
 type Options struct {
 	Base          *url.URL
+	Trusted       []*url.URL // further origins to which credentials may be sent
 	RoundTripper  http.RoundTripper
 	Limiter       *ratelimit.Limiter
 	Tokens        oauth2.TokenSource // nil: none
@@ -47,6 +50,8 @@ type Options struct {
 	HeaderTimeout time.Duration // 0: DefaultHeaderTimeout
 	MaxPause      time.Duration // longest Retry-After that is waited for; 0: ratelimit.DefaultMaxPause
 	Pool          *pagebuf.Pool
+	MaxPacked     int64  // of a body as it comes over the wire; 0: DefaultMaxPacked
+	Flow          string // of the requests, for the limiter: whose turn it is
 	// Budget is how many times requests may be sent again, over all of this Client; refusals with a time to come back do not count.
 	// 0: as many as there are requests, and 100 more.
 	Budget int64
@@ -65,11 +70,12 @@ type Client struct {
 func New(o Options) *Client {
 	o.HeaderTimeout = cmp.Or(o.HeaderTimeout, DefaultHeaderTimeout)
 	o.MaxPause = cmp.Or(o.MaxPause, ratelimit.DefaultMaxPause)
-	c := &Client{o: o, tokens: &tokens{source: o.Tokens, renew: o.Renew}}
+	o.MaxPacked = cmp.Or(o.MaxPacked, DefaultMaxPacked)
+	c := &Client{o: o, tokens: &tokens{source: o.Tokens, renew: o.Renew, patience: o.HeaderTimeout}}
 	var rt http.RoundTripper = &deadlines{next: o.RoundTripper, header: o.HeaderTimeout}
 	rt = o.Limiter.Transport(rt)
-	rt = &guard{base: o.Base, header: o.Header, tokens: c.tokens, next: rt}
-	c.http = &http.Client{Transport: rt, CheckRedirect: checkRedirect(o.Base)}
+	rt = &guard{owns: c.Owns, header: o.Header, tokens: c.tokens, next: rt}
+	c.http = &http.Client{Transport: rt, CheckRedirect: c.checkRedirect}
 	return c
 }
 
@@ -88,6 +94,8 @@ type Request struct {
 	Check func(*Response) error
 	// Retry is told of each attempt that will be repeated.
 	Retry func(Retry)
+	// Waited is told of each wait for the limiter.
+	Waited func(ratelimit.Wait)
 	// Small: the answer is a few bytes, a count say. It takes no place in the Pool, so that one who holds a page may ask, and must be
 	// no larger than SmallAnswer.
 	Small bool
@@ -165,6 +173,7 @@ func (c *Client) Do(ctx context.Context, r *Request) (*Response, error) {
 	if err != nil {
 		return nil, err
 	}
+	req.Header.Set("Accept-Encoding", "gzip")
 	req.Header.Set("Accept", cmp.Or(r.Accept, "application/fhir+json, application/json;q=0.9"))
 	if c.o.UserAgent != "" {
 		req.Header.Set("User-Agent", c.o.UserAgent)
@@ -178,8 +187,12 @@ func (c *Client) Do(ctx context.Context, r *Request) (*Response, error) {
 	for name, values := range r.Header {
 		req.Header[name] = values
 	}
-	k := &call{c: c, r: r}
-	req.Request = req.Request.WithContext(context.WithValue(req.Context(), callKey{}, k))
+	k := &call{c: c, r: r, safe: isSafe(r)}
+	inner := ratelimit.WithFlow(context.WithValue(req.Context(), callKey{}, k), c.o.Flow)
+	if r.Waited != nil {
+		inner = ratelimit.OnWait(inner, r.Waited)
+	}
+	req = req.WithContext(inner)
 	req.SetResponseHandler(k.handle)
 	retry := retryablehttp.Client{
 		HTTPClient: c.http, RetryMax: maxRefusals + maxAttempts, RetryWaitMin: waitMin, RetryWaitMax: waitMax,
@@ -203,6 +216,24 @@ func (c *Client) Do(ctx context.Context, r *Request) (*Response, error) {
 	return nil, err
 }
 
+// isSafe tells whether a request may be sent again although it is not known what became of it: a read in one form or another.
+func isSafe(r *Request) bool {
+	return r.Method != http.MethodPost || path.Base(r.URL.Path) == "_search" || r.Form == nil && isBatch(r.Body)
+}
+
+// isBatch tells whether a body is a Bundle of requests that only read.
+func isBatch(body []byte) bool {
+	if !bytes.Contains(body[:min(len(body), 256)], []byte(`"Bundle"`)) {
+		return false
+	}
+	for _, method := range []string{`"POST"`, `"PUT"`, `"PATCH"`, `"DELETE"`} {
+		if bytes.Contains(body, []byte(method)) {
+			return false
+		}
+	}
+	return true
+}
+
 type callKey struct{}
 
 // sent notes the token that an attempt carries.
@@ -217,6 +248,7 @@ type call struct {
 	c *Client
 	r *Request
 
+	safe              bool // it may be sent again
 	attempt, failures int
 	renewed           bool
 	token             *oauth2.Token
@@ -247,43 +279,84 @@ func (k *call) handle(resp *http.Response) error {
 	if err != nil {
 		return err
 	}
-	var body io.Reader = resp.Body
-	if resp.StatusCode < 200 || resp.StatusCode > 299 {
-		body = io.LimitReader(body, maxErrorBody)
+	packed := k.c.o.MaxPacked
+	if k.r.Small {
+		packed = SmallAnswer
 	}
-	if err := buf.Fill(ctx, body); err != nil {
+	body, err := unpacked(resp, packed)
+	if err == nil {
+		if resp.StatusCode < 200 || resp.StatusCode > 299 {
+			body = io.LimitReader(body, maxErrorBody)
+		}
+		if err = buf.Fill(ctx, body); err == nil {
+			err = toUTF8(ctx, buf, resp.Header.Get("Content-Type"))
+		}
+	}
+	if err != nil {
 		buf.Release()
-		if errors.Is(err, pagebuf.ErrTooLarge) {
+		if errors.Is(err, pagebuf.ErrTooLarge) || errors.Is(err, ErrEncoding) {
 			return err
 		}
 		return Again(err)
 	}
+	now := time.Now()
 	out := &Response{Status: resp.StatusCode, Header: resp.Header, URL: resp.Request.URL, buf: buf}
-	out.RetryAfter, out.Later = ratelimit.RetryAfter(resp.Header, time.Now())
-	k.last = out
-	if k.r.Check != nil {
-		if err := k.r.Check(out); err != nil {
-			return err
-		}
+	out.RetryAfter, out.Later = ratelimit.RetryAfter(resp.Header, now)
+	if s := resp.StatusCode; !out.Later && (s == http.StatusTooManyRequests || s == http.StatusServiceUnavailable) {
+		out.RetryAfter, out.Later = ratelimit.Delay(resp.Header, now)
 	}
-	switch s := resp.StatusCode; s {
-	case http.StatusUnauthorized:
-		if !k.renewed && k.c.tokens.replace(k.token) {
+	k.last = out
+	// Check is asked whatever the status is, and what the status says goes first.
+	var checked error
+	if k.r.Check != nil {
+		checked = k.r.Check(out)
+	}
+	verdict := k.judge(ctx, out)
+	var marked *again
+	if verdict == nil && errors.As(checked, &marked) {
+		verdict = checked
+	}
+	if errors.As(verdict, &marked) && out.Later && out.RetryAfter > 0 && out.Status != http.StatusUnauthorized {
+		if out.RetryAfter > k.c.o.MaxPause {
+			return &PauseError{Until: now.Add(out.RetryAfter)}
+		}
+		k.wait, k.waitSet = out.RetryAfter, true
+	}
+	if checked != nil && !errors.As(checked, &marked) {
+		return checked
+	}
+	return verdict
+}
+
+// judge tells by its status whether an answer is worth asking for again.
+func (k *call) judge(ctx context.Context, out *Response) error {
+	s := out.Status
+	if s != http.StatusUnauthorized {
+		k.c.tokens.accepted(k.token, k.renewed)
+	}
+	switch {
+	case s == http.StatusUnauthorized && k.renewed:
+		k.c.tokens.useless()
+	case s == http.StatusUnauthorized:
+		replaced, err := k.c.tokens.replace(ctx, k.token)
+		if err != nil && k.retryable(err) {
+			return Again(err)
+		}
+		if replaced {
 			k.renewed, k.wait, k.waitSet = true, 0, true
 			return Again(errStatus)
 		}
-	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
-		if out.Later {
-			if out.RetryAfter > k.c.o.MaxPause {
-				return ErrPause
-			}
-			k.wait, k.waitSet = out.RetryAfter, true
-		}
-		return Again(errStatus)
-	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusInternalServerError, http.StatusBadGateway, http.StatusGatewayTimeout:
+	case passing[s], s == http.StatusForbidden && out.Later: // gateways say 403, too, when they throttle.
 		return Again(errStatus)
 	}
 	return nil
+}
+
+// passing are the statuses that say nothing about the question: of the server's trouble, of gateways (520 to 530 are Cloudflare's, 598 and
+// 599 of proxies), of quotas.
+var passing = map[int]bool{
+	408: true, 425: true, 429: true, 500: true, 502: true, 503: true, 504: true, 507: true, 509: true,
+	520: true, 521: true, 522: true, 523: true, 524: true, 527: true, 529: true, 530: true, 598: true, 599: true,
 }
 
 // errStatus says that the answer's status is the reason to try again. It never leaves Do.
@@ -306,20 +379,29 @@ func (k *call) check(ctx context.Context, resp *http.Response, err error) (bool,
 	if ctx.Err() != nil {
 		return false, context.Cause(ctx)
 	}
-	if !k.retryable(err) {
+	if !k.retryable(err) || !k.safe && !k.unsent(err) {
 		return false, nil
 	}
 	k.failures++
 	limit := maxAttempts
-	if k.waitSet {
+	switch {
+	case k.waitSet:
 		limit = maxRefusals
-	} else if !k.c.afford() {
+	case errors.Is(err, ErrNotJSON), k.last != nil && k.last.Status == http.StatusInternalServerError:
+		limit = maxDubious
+	}
+	if !k.waitSet && !k.c.afford() {
 		return false, nil
 	}
 	if k.failures >= limit {
 		return false, nil
 	}
 	return true, nil
+}
+
+// unsent tells whether an attempt that failed had no effect on the server, whatever it was.
+func (k *call) unsent(err error) bool {
+	return errors.Is(err, ErrToken) || k.last != nil && k.last.Status == http.StatusUnauthorized
 }
 
 // note counts the attempt and keeps its error.
@@ -336,7 +418,11 @@ func (k *call) note(err error) {
 	if errors.As(err, &wrapped) {
 		err = wrapped.err
 	}
-	k.err = err
+	var pause *ratelimit.PauseError
+	if errors.As(err, &pause) {
+		err = &PauseError{Until: pause.Until}
+	}
+	k.err = classify(err)
 }
 
 // afford takes one repetition from the budget.
@@ -349,19 +435,24 @@ func (c *Client) afford() bool {
 }
 
 func (k *call) retryable(err error) bool {
+	err = classify(err)
 	var (
-		marked   *again
-		verify   *tls.CertificateVerificationError
-		unknown  x509.UnknownAuthorityError
-		host     x509.HostnameError
-		address  *url.Error
-		transmit = errors.Is(err, ErrForeignOrigin) || errors.Is(err, ErrRedirects) || errors.Is(err, ErrToken)
+		marked  *again
+		pause   *ratelimit.PauseError
+		address *url.Error
 	)
-	if errors.As(err, &marked) {
+	switch {
+	case errors.As(err, &marked):
 		return true
-	}
-	if transmit || errors.As(err, &verify) || errors.As(err, &unknown) || errors.As(err, &host) {
+	case errors.Is(err, ErrToken):
+		return !isFinal(err)
+	case errors.As(err, &pause):
 		return false
+	}
+	for _, final := range []error{ErrForeignOrigin, ErrRedirects, ErrRedirect, ErrHeaders, ErrTLS, ErrPrivate, ErrEncoding} {
+		if errors.Is(err, final) {
+			return false
+		}
 	}
 	// What http.Client.Do returns is a url.Error: the connection failed in one way or another. All else came from Check.
 	return errors.As(err, &address) && !strings.Contains(address.Err.Error(), "unsupported protocol scheme")
