@@ -91,8 +91,22 @@ func (r *run) verifyType(ctx context.Context, typ string, a *answer, closure int
 		r.ledger.note(typ, "the server counts fewer than it gave")
 		ok = false
 	}
+	if !ok && a.inside && a.matches > 0 {
+		// Nothing shows that it was not cut inside of the batch: asked by itself.
+		b := r.chain(ctx, question{typ: typ}, a.form, func(*Page) bool { return true }, r.strategy.Name())
+		if r.ctx.Err() != nil {
+			return context.Cause(r.ctx)
+		}
+		a.inside = false
+		if b.err == nil && b.foreign == 0 && b.matches >= a.matches {
+			again := a.again
+			*a = b.answer
+			a.again, a.inside = again, false
+		}
+		return r.verifyType(ctx, typ, a, closure)
+	}
 	// The sign that it may have been cut at a number that looks like a cap counts for little where this server has shown longer answers.
-	capSign := a.inside && a.matches > 0 || capped && (a.matches < 1000 && a.pages == 1 && !shownNext || a.matches >= 1000 && !longer)
+	capSign := capped && (a.matches < 1000 && a.pages == 1 && !shownNext || a.matches >= 1000 && !longer)
 	proven := a.parted && a.lost == nil && !a.early // its parts ended: that is all that can be had.
 	before := a.matches
 	switch {

@@ -352,10 +352,11 @@ func (k *call) judge(ctx context.Context, out *Response) error {
 	return nil
 }
 
-// passing are the statuses that say nothing about the question: of the server's trouble, of gateways (520 to 530 are Cloudflare's, 598 and
+// passing are the statuses that say nothing about the question: 409 to a read or search is a conflict inside the server (HAPI 8.8.0:
+// HAPI-0550), the others are of the server's trouble, of gateways (520 to 530 are Cloudflare's, 598 and
 // 599 of proxies), of quotas.
 var passing = map[int]bool{
-	408: true, 425: true, 429: true, 500: true, 502: true, 503: true, 504: true, 507: true, 509: true,
+	408: true, 409: true, 425: true, 429: true, 500: true, 502: true, 503: true, 504: true, 507: true, 509: true,
 	520: true, 521: true, 522: true, 523: true, 524: true, 527: true, 529: true, 530: true, 598: true, 599: true,
 }
 
