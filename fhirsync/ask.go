@@ -170,7 +170,7 @@ func (r *run) refusedForm(ctx context.Context, t *tally, q question, f form, e *
 		if e.StatusCode == http.StatusNotFound && r.saysNothing(ctx, e.StatusCode) && (r.claims(q.typ) || r.noCaps != nil) {
 			// This is how the server says that there is nothing (LibreHealth EHR answers 404 then).
 			t.empty = true
-			return r.understood(q.typ, f, false), nil
+			return r.understood(q.typ, f, false), nil //nolint:nilerr // e is what the server answered, and it goes into the tally.
 		}
 		t.refused = e
 		return true, nil
@@ -218,7 +218,7 @@ func (r *run) conclude(ctx context.Context, q question, claimed bool, t *tally, 
 		return nil
 	case t.refused != nil:
 		r.refusedDefinitely(q, claimed, t.refused)
-		return nil
+		return nil //nolint:nilerr // the refusal is in the ledger now.
 	case t.once != nil:
 		if q.whole() && !t.unusual && (claimed || t.there || r.noCaps != nil) {
 			if done, err := r.fanOut(ctx, q, t.once, strategy, yield); done || err != nil {
@@ -355,7 +355,7 @@ func (r *run) endBadly(q question, g Gap) {
 func (r *run) putOffFailure(q question, g Gap) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.lastPass || g.StatusCode >= 400 && g.StatusCode < 500 && g.StatusCode != 408 && g.StatusCode != 429 {
+	if r.lastPass || g.StatusCode >= 400 && g.StatusCode < 500 && g.StatusCode != http.StatusRequestTimeout && g.StatusCode != http.StatusTooManyRequests {
 		return false
 	}
 	r.failures = append(r.failures, q)

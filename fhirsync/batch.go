@@ -271,9 +271,9 @@ func (r *run) postBatch(ctx context.Context, op string, why purpose, addresses [
 }
 
 // fromBatch gives the answer that a batch has brought for a request, once.
-func (r *run) fromBatch(req *transport.Request) (*transport.Response, error, bool) {
+func (r *run) fromBatch(req *transport.Request) (*transport.Response, bool) {
 	if req.Method != "" && req.Method != http.MethodGet {
-		return nil, nil, false
+		return nil, false
 	}
 	r.mu.Lock()
 	address := req.URL.String()
@@ -284,16 +284,16 @@ func (r *run) fromBatch(req *transport.Request) (*transport.Response, error, boo
 	}
 	r.mu.Unlock()
 	if !ok {
-		return nil, nil, false
+		return nil, false
 	}
 	resp := transport.Answer(a.status, req.URL, a.body)
 	resp.Inside = true
 	if req.Check != nil {
 		if err := req.Check(resp); err != nil {
-			return nil, nil, false // asked for by itself.
+			return nil, false // asked for by itself.
 		}
 	}
-	return resp, nil, true
+	return resp, true
 }
 
 // Prefetch asks for the first pages of several queries at once where the server supports batches, so that asking them afterwards takes no

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -103,9 +104,7 @@ func (c *chain) first() *url.URL { return c.r.searchAddress(c.q, c.form, c.count
 // searchAddress gives the address of the first page of a question.
 func (r *run) searchAddress(q question, f form, count int) *url.URL {
 	params := url.Values{}
-	for k, v := range q.fixed {
-		params[k] = v
-	}
+	maps.Copy(params, q.fixed)
 	if f.param != "" {
 		params.Set(f.param, f.value(r.asking))
 	}

@@ -20,13 +20,13 @@ type event struct {
 func (e event) RunID() string { return e.Run }
 func (event) isEvent()        {}
 
-// StrategyStarted: a strategy begins.
+// StrategyStarted says that a strategy begins.
 type StrategyStarted struct {
 	event
 	Strategy string `json:"strategy"`
 }
 
-// StrategyFinished: a strategy has returned.
+// StrategyFinished says that a strategy has returned.
 type StrategyFinished struct {
 	event
 	Strategy string `json:"strategy"`
@@ -34,13 +34,13 @@ type StrategyFinished struct {
 	Supported bool `json:"supported"`
 }
 
-// Planned: the strategy Auto has made its plan.
+// Planned says that the strategy Auto has made its plan.
 type Planned struct {
 	event
 	Plan *Plan `json:"plan"`
 }
 
-// PageFetched: a page or a single resource has come and was taken in.
+// PageFetched says that a page or a single resource has come and was taken in.
 type PageFetched struct {
 	event
 	Op      string        `json:"op"`              // "search", "read", "operation"
@@ -53,7 +53,7 @@ type PageFetched struct {
 	Total   *int          `json:"total,omitempty"` // Bundle.total
 }
 
-// BatchStored: the store has accepted a batch.
+// BatchStored says that the store has accepted a batch.
 type BatchStored struct {
 	event
 	Resources int           `json:"resources"`
@@ -61,7 +61,7 @@ type BatchStored struct {
 	Took      time.Duration `json:"took"`
 }
 
-// RetryScheduled: a request will be sent again.
+// RetryScheduled says that a request will be sent again.
 type RetryScheduled struct {
 	event
 	Op         string        `json:"op"`
@@ -72,7 +72,7 @@ type RetryScheduled struct {
 	Wait       time.Duration `json:"wait"` // before the next attempt, beside what the limiter adds
 }
 
-// Waited: a request had to wait for its turn, and is sent now. What the limiter towards the server makes requests wait for is shared by all
+// Waited says that a request had to wait for its turn, and is sent now. What the limiter towards the server makes requests wait for is shared by all
 // syncs of the Client. The wait before a repetition is in RetryScheduled.
 type Waited struct {
 	event
@@ -82,7 +82,7 @@ type Waited struct {
 	Wait   time.Duration `json:"wait"`
 }
 
-// GapFound: something will be in the report instead of in the store.
+// GapFound says that something will be in the report instead of in the store.
 type GapFound struct {
 	event
 	Type   string    `json:"type,omitempty"`

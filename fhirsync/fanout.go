@@ -19,9 +19,11 @@ func (r *run) fanOut(ctx context.Context, q question, refused *ServerError, stra
 	splits := slices.Clone(info.Splits)
 	// What the refusal names comes first.
 	text := ""
+	var textSb22 strings.Builder
 	for _, is := range refused.Issues {
-		text += " " + strings.ToLower(is.Diagnostics)
+		textSb22.WriteString(" " + strings.ToLower(is.Diagnostics))
 	}
+	text += textSb22.String()
 	slices.SortStableFunc(splits, func(a, b compartment.Split) int {
 		return cmp.Compare(rank(strings.Contains(text, strings.ToLower(b.Param))), rank(strings.Contains(text, strings.ToLower(a.Param))))
 	})

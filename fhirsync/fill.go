@@ -86,7 +86,7 @@ func (f *filler) part(ctx context.Context, params url.Values) (a *chainAnswer, o
 	if counts {
 		return a, true, n <= a.matches
 	}
-	return a, true, !a.early && !a.totals && !(a.hadTotal && a.total > a.matches) && a.matches < f.cap
+	return a, true, !a.early && !a.totals && (!a.hadTotal || a.total <= a.matches) && a.matches < f.cap
 }
 
 // epochs are where the ranges begin that are asked for first: halving two centuries would spend its requests where nothing is.

@@ -1,6 +1,7 @@
 package fhirsync_test
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -101,9 +102,7 @@ func TestAlsoPatients(t *testing.T) {
 		srv := fhirtest.NewServer(first, second, other)
 		rep, store := pull(t, srv, first.PatientID, fhirsync.Config{}, &fhirsync.SyncOptions{AlsoPatients: []string{second.PatientID}})
 		want := srv.Want(first.PatientID)
-		for ref, raw := range srv.Want(second.PatientID) {
-			want[ref] = raw
-		}
+		maps.Copy(want, srv.Want(second.PatientID))
 		got := 0
 		for r := range store.All() {
 			if string(want[r.Type+"/"+r.ID]) != string(r.Raw) {

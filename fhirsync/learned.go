@@ -184,7 +184,7 @@ func (f *facts) set(name, value string) bool {
 		f.absent[about] = true
 	case "refused":
 		f.refusals[about] = map[ident]bool{}
-		for _, h := range strings.Split(value, ",") {
+		for h := range strings.SplitSeq(value, ",") {
 			var id ident
 			if b, err := hex.DecodeString(h); err == nil && len(b) == 4 {
 				copy(id[:], b)

@@ -2,6 +2,7 @@ package fhirsync
 
 import (
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 
@@ -145,7 +146,7 @@ func (p *people) judge(typ, id string, found []refs.Found, how arrival) ownershi
 	group := typ == "Group"
 	follows := typ == "Provenance" || typ == "AuditEvent"
 	switch {
-	case primaryOwn && !(group && primaryOther):
+	case primaryOwn && (!group || !primaryOther):
 		return ours
 	case primaryOwn:
 		return shared
@@ -199,10 +200,5 @@ func isPrimary(path, typ string, elements []string) bool {
 	if !ok {
 		return false
 	}
-	for _, e := range elements {
-		if rest == e {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(elements, rest)
 }

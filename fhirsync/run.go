@@ -35,7 +35,7 @@ type run struct {
 	strategy  Strategy
 	trace     *traceWriter // nil: none
 
-	ctx    context.Context // of all requests; cancelled with the cause when the run is over
+	ctx    context.Context //nolint:containedctx // of all requests; a run lives as long as one call of Sync.
 	cancel context.CancelCauseFunc
 
 	caps   *quirks.Capabilities // never nil
@@ -421,8 +421,7 @@ func (r *run) readPatient() error {
 	if fail == nil {
 		return r.patientCame(got)
 	}
-	var moved *PatientMovedError
-	if errors.As(fail.Err, &moved) {
+	if moved, ok := errors.AsType[*PatientMovedError](fail.Err); ok {
 		return moved
 	}
 	switch {
@@ -557,8 +556,8 @@ func (r *run) emit(e Event) {
 
 // send sends one request and counts it.
 func (r *run) send(ctx context.Context, op, typ string, why purpose, req *transport.Request) (*transport.Response, error) {
-	if resp, err, ok := r.fromBatch(req); ok {
-		return resp, err
+	if resp, ok := r.fromBatch(req); ok {
+		return resp, nil
 	}
 	r.purpose[why].Add(1)
 	req.Retry = func(again transport.Retry) {
@@ -583,8 +582,7 @@ func (r *run) send(ctx context.Context, op, typ string, why purpose, req *transp
 	if resp != nil && resp.Status != 0 {
 		r.answered.Store(true)
 	}
-	var pause *transport.PauseError
-	if errors.As(err, &pause) {
+	if pause, ok := errors.AsType[*transport.PauseError](err); ok {
 		r.comeBack(op, typ, req, resp, pause)
 	}
 	return resp, err

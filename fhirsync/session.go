@@ -259,8 +259,7 @@ func (o *Obligation) Gap(reason GapReason, err error) {
 	g := Gap{Type: o.typ, Reason: reason, Detail: "a source of the strategy failed", Err: err}
 	if err != nil {
 		g.Detail = redact(err)
-		var fail *ServerError
-		if errors.As(err, &fail) {
+		if fail, ok := errors.AsType[*ServerError](err); ok {
 			g.Detail, g.StatusCode, g.Issues = fail.reason(), fail.StatusCode, fail.Issues
 		}
 	}

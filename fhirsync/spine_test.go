@@ -11,12 +11,12 @@ import (
 )
 
 // newClient makes a client that talks to the server in process.
-func newClient(t testing.TB, srv *fhirtest.Server, cfg fhirsync.Config) *fhirsync.Client {
-	t.Helper()
+func newClient(tb testing.TB, srv *fhirtest.Server, cfg fhirsync.Config) *fhirsync.Client {
+	tb.Helper()
 	cfg.HTTPClient = srv.Client()
 	c, err := fhirsync.New(cfg)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return c
 }

@@ -106,7 +106,7 @@ func (r *run) resume(ctx context.Context) error {
 	r.saving = len(r.opts.AlsoPatients) == 0
 	var s savedState
 	if raw == nil || json.Unmarshal(raw, &s) != nil || s.Version != stateVersion {
-		return nil
+		return nil //nolint:nilerr // a state that cannot be read is none: everything is asked again.
 	}
 	if s.Finished {
 		r.last = s.Counts

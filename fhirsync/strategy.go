@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // Strategy is a way to fetch one patient's record: which questions are asked, and in what order. It needs no care for losses: the
@@ -61,11 +62,13 @@ func (c combined) Fetch(ctx context.Context, s *Session) error { return c.fetch(
 
 func join(name string, strategies []Strategy) string {
 	name += "("
+	var nameSb64 strings.Builder
 	for i, s := range strategies {
 		if i > 0 {
-			name += ","
+			nameSb64.WriteString(",")
 		}
-		name += s.Name()
+		nameSb64.WriteString(s.Name())
 	}
+	name += nameSb64.String()
 	return name + ")"
 }

@@ -129,11 +129,12 @@ func (r *run) takeIn(ctx context.Context, b *jsonscan.Bundle, body []byte, src s
 		case ours:
 			accepted = append(accepted, c)
 		case unattributed:
-			if trusted {
+			switch {
+			case trusted:
 				accepted = append(accepted, c)
-			} else if src.chain != nil {
+			case src.chain != nil:
 				src.chain.out.foreign++
-			} else {
+			default:
 				r.ledger.gap(Gap{
 					Type: c.entry.ResourceType, Ref: c.entry.ResourceType + "/" + c.id, Reason: Foreign,
 					Detail: "names no patient and came together with resources of others; not stored",

@@ -137,7 +137,7 @@ func (r *run) verifyType(ctx context.Context, typ string, a *answer, closure int
 			longer = f.largest > count // a larger count has been seen: this one is no cap.
 			f.largest = max(f.largest, count)
 		})
-		if !(count >= 1000 && isRound(count)) || longer {
+		if (count < 1000 || !isRound(count)) || longer {
 			evidence = Counted
 		}
 		if closure > 0 && a.matches == before {
@@ -193,7 +193,7 @@ func (r *run) partsOf(typ string) (parts string) {
 
 // truncatedText says why an answer looks cut; count is what the server counts, -1 if it does not.
 func truncatedText(a *answer, count int) string {
-	text := ""
+	var text string
 	switch {
 	case count >= 0:
 		text = "the server counts " + itoa(count) + ", " + itoa(a.matches) + " came"

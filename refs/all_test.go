@@ -243,9 +243,9 @@ func TestAllConcurrentlyAndNested(t *testing.T) {
 	var wait sync.WaitGroup
 	for range 8 {
 		wait.Go(func() {
-			for outer := range sequence {
+			for outer := range sequence { //nolint:errcheck // the second value is looked at elsewhere.
 				var inner []refs.Found
-				for f := range sequence {
+				for f := range sequence { //nolint:errcheck // see above.
 					inner = append(inner, f)
 				}
 				if !slices.Equal(inner, want) || !slices.Contains(want, outer) {

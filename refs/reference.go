@@ -213,7 +213,7 @@ func hasDots(path string) bool {
 // hasControl tells whether there are control characters of ASCII or of the
 // block after it (U+0080 to U+009F).
 func hasControl(s string) bool {
-	for i := 0; i < len(s); i++ {
+	for i := range len(s) {
 		c := s[i]
 		if c < ' ' || c == 0x7f || c == 0xc2 && i+1 < len(s) && 0x80 <= s[i+1] && s[i+1] <= 0x9f {
 			return true
@@ -228,7 +228,7 @@ func hasPrefixFold(s, prefix string) bool {
 	if len(s) < len(prefix) {
 		return false
 	}
-	for i := 0; i < len(prefix); i++ {
+	for i := range len(prefix) {
 		c := s[i]
 		if 'A' <= c && c <= 'Z' {
 			c |= 0x20

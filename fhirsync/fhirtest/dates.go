@@ -1,6 +1,7 @@
 package fhirtest
 
 import (
+	"slices"
 	"strings"
 	"time"
 )
@@ -72,7 +73,7 @@ func parseDateFilter(s string) (dateFilter, bool) {
 	}
 	at, ok := parseDate(s)
 	f.at = at
-	return f, ok && strings.Contains(" eq ne gt lt ge le sa eb ap ", " "+f.prefix+" ")
+	return f, ok && slices.Contains([]string{"eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap"}, f.prefix)
 }
 
 // matches follows R4 search.html#prefix, where the two sides are ranges.

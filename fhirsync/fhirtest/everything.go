@@ -1,7 +1,6 @@
 package fhirtest
 
 import (
-	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -48,7 +47,7 @@ func (s *Server) everything(c *call) *reply {
 	for f := range s.acting(c, func(f *Fault) bool { return f.job != nil }) {
 		j := &job{sess: sess}
 		j.polls, j.nested = f.job()
-		id := fmt.Sprintf("%d", sess.id)
+		id := strconv.Itoa(sess.id)
 		s.jobs[id] = j
 		rep := newReply(http.StatusAccepted, "", nil)
 		rep.header.Set("Content-Location", s.base+"/"+jobPath+"/"+id)
@@ -81,7 +80,8 @@ func (s *Server) pollJob(c *call) *reply {
 	if j.nested && rep.status == http.StatusOK {
 		body := []byte(`{"resourceType":"Bundle","type":"batch-response","entry":[{"response":{"status":"200 OK"},"resource":`)
 		body = append(body, rep.body...)
-		rep.body = append(body, `}]}`...)
+		body = append(body, `}]}`...)
+		rep.body = body
 	}
 	return rep
 }

@@ -1,7 +1,7 @@
 package fhirtest
 
 import (
-	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -13,7 +13,7 @@ func (p *plan) begin(typ, id string, n int) *making {
 	if !m.has(0, 7) {
 		var meta obj
 		if !m.has(1, 6) {
-			m.res.VersionID = fmt.Sprint(1 + m.rnd.n(3))
+			m.res.VersionID = strconv.Itoa(1 + m.rnd.n(3))
 			meta = append(meta, kv{"versionId", q(m.res.VersionID)})
 		}
 		if !m.has(2, 6) {

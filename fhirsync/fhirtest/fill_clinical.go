@@ -184,8 +184,10 @@ func fillImagingStudy(m *making) {
 	m.add("encounter", m.to("Encounter"))
 	m.add("endpoint", list{m.shares("Endpoint")})
 	m.add("series", list{obj{
-		{"uid", q("2.25.123456789012345678901234567890")}, {"modality", obj{{"code", q("OT")}}},
-		{"performer", list{obj{{"actor", m.practitioner()}}}}, {"specimen", list{m.to("Specimen")}},
+		{"uid", q("2.25.123456789012345678901234567890")},
+		{"modality", obj{{"code", q("OT")}}},
+		{"performer", list{obj{{"actor", m.practitioner()}}}},
+		{"specimen", list{m.to("Specimen")}},
 	}})
 }
 

@@ -26,8 +26,11 @@ func (m *making) items() {
 	var items list
 	for i := range 1 + m.rnd.n(3) {
 		items = append(items, obj{
-			{"sequence", num(i + 1)}, {"productOrService", concept("service", fmt.Sprintf("s-%d", i), "Nothing, billed")},
-			{"net", m.money()}, {"encounter", list{m.to("Encounter")}}, {"locationReference", m.shares("Location")},
+			{"sequence", num(i + 1)},
+			{"productOrService", concept("service", fmt.Sprintf("s-%d", i), "Nothing, billed")},
+			{"net", m.money()},
+			{"encounter", list{m.to("Encounter")}},
+			{"locationReference", m.shares("Location")},
 		})
 	}
 	m.add("item", items)
@@ -165,8 +168,10 @@ func fillRelatedPerson(m *making) {
 
 func fillAppointment(m *making) {
 	m.add("participant", list{
-		obj{{"actor", m.patientRef()}, {"status", q("accepted")}}, obj{{"actor", m.practitioner()}, {"status", q("tentative")}},
-		obj{{"actor", m.shares("Location")}, {"status", q("accepted")}}, obj{{"actor", m.shares("HealthcareService")}, {"status", q("accepted")}},
+		obj{{"actor", m.patientRef()}, {"status", q("accepted")}},
+		obj{{"actor", m.practitioner()}, {"status", q("tentative")}},
+		obj{{"actor", m.shares("Location")}, {"status", q("accepted")}},
+		obj{{"actor", m.shares("HealthcareService")}, {"status", q("accepted")}},
 	})
 	m.add("reasonReference", list{m.to("Condition")})
 	m.add("minutesDuration", num(15))

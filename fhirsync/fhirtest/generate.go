@@ -3,6 +3,7 @@ package fhirtest
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -111,9 +112,9 @@ func (p *plan) ownID(typ string, n int) string {
 		h := mix(p.rnd.next())
 		return fmt.Sprintf("%08x-%04x-4%03x-8%03x-%012x", h>>32, h>>16&0xffff, h>>8&0xfff, h&0xfff, p.rnd.next()>>16)
 	case n%9 == 7:
-		return p.tag + "." + fmt.Sprint(n) + "." + strings.Repeat("long-", 9) + "z"
+		return p.tag + "." + strconv.Itoa(n) + "." + strings.Repeat("long-", 9) + "z"
 	default:
-		return p.tag + "-" + fmt.Sprint(n)
+		return p.tag + "-" + strconv.Itoa(n)
 	}
 }
 

@@ -15,9 +15,18 @@ import (
 
 func options() []fhirtest.Options {
 	return []fhirtest.Options{
-		{}, {Seed: 1}, {Seed: 2, Size: 1}, {Seed: 3, Size: 2, Dangling: 3}, {Seed: 4, Size: 30, Dangling: 40}, {Seed: 5, Size: 700, PatientID: "p.1-X"},
-		{Seed: 6, Secondary: 9}, {Seed: 7, Attachments: 5}, {Seed: 8, Size: 50, Types: []string{"Observation", "Goal"}},
-		{Seed: 9, Size: 12, Padding: 1000}, {Seed: 10, Size: -1, Dangling: -1, Secondary: -1, Attachments: -1, Padding: -1}, {Seed: 11, Types: []string{"Unheard"}},
+		{},
+		{Seed: 1},
+		{Seed: 2, Size: 1},
+		{Seed: 3, Size: 2, Dangling: 3},
+		{Seed: 4, Size: 30, Dangling: 40},
+		{Seed: 5, Size: 700, PatientID: "p.1-X"},
+		{Seed: 6, Secondary: 9},
+		{Seed: 7, Attachments: 5},
+		{Seed: 8, Size: 50, Types: []string{"Observation", "Goal"}},
+		{Seed: 9, Size: 12, Padding: 1000},
+		{Seed: 10, Size: -1, Dangling: -1, Secondary: -1, Attachments: -1, Padding: -1},
+		{Seed: 11, Types: []string{"Unheard"}},
 	}
 }
 

@@ -132,18 +132,18 @@ func appendQuoted(b []byte, text string, how quoting) []byte {
 		case r == '\t':
 			b = append(b, '\\', 't')
 		case r < ' ':
-			unit(uint16(r))
+			unit(uint16(r)) //nolint:gosec // checked in the line above.
 		case r == '/' && how&escapeSlash != 0:
 			b = append(b, '\\', '/')
 		case (r == '<' || r == '>' || r == '&') && how&escapeHTML != 0:
-			unit(uint16(r))
+			unit(uint16(r)) //nolint:gosec // checked in the line above.
 		case r >= utf8.RuneSelf && how&escapeWide != 0:
 			if r > 0xffff {
 				hi, lo := utf16.EncodeRune(r)
 				unit(uint16(hi)) //nolint:gosec // surrogates are 16 bits wide by definition.
 				unit(uint16(lo)) //nolint:gosec // see above.
 			} else {
-				unit(uint16(r)) //nolint:gosec // checked in the line above.
+				unit(uint16(r))
 			}
 		case r >= 'a' && r <= 'z' && how&escapeSome != 0 && i%7 == 3:
 			unit(uint16(r))

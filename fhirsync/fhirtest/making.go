@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -69,7 +70,7 @@ func (m *making) ref(target string) obj {
 	case 0:
 		return obj{{"reference", m.slashes(BasePlaceholder + "/" + target)}}
 	case 1:
-		return obj{{"reference", m.slashes(target + "/_history/" + fmt.Sprint(1+m.rnd.n(3)))}}
+		return obj{{"reference", m.slashes(target + "/_history/" + strconv.Itoa(1+m.rnd.n(3)))}}
 	case 2:
 		return obj{{"display", m.str(pick(&m.rnd, displays()))}, {"reference", m.slashes(target)}}
 	case 3:
@@ -125,7 +126,7 @@ func (m *making) organization() obj { return m.shares("Organization") }
 
 func (m *making) identifier(kind string) obj {
 	m.serial++
-	o := obj{{"system", q("https://ids.fhirtest.example/" + kind)}, {"value", q(m.tag + "-" + fmt.Sprint(m.serial))}}
+	o := obj{{"system", q("https://ids.fhirtest.example/" + kind)}, {"value", q(m.tag + "-" + strconv.Itoa(m.serial))}}
 	if m.rnd.oneIn(5) {
 		o = append(o, kv{"assigner", m.ref("Organization/" + pick(&m.rnd, m.shared["Organization"]))})
 	}

@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"context"
 	"io"
+	"maps"
 	"net/http"
 	"strconv"
 	"strings"
@@ -118,9 +119,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	s.finish(entry, rep.status)
 	out := w.Header()
-	for k, v := range rep.header {
-		out[k] = v
-	}
+	maps.Copy(out, rep.header)
 	if rep.cut >= 0 && rep.chunked && !rep.stall && s.cutChunks(w, rep) {
 		return
 	}

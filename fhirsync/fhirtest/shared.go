@@ -3,6 +3,7 @@ package fhirtest
 import (
 	"encoding/base64"
 	"fmt"
+	"strconv"
 )
 
 // Resources of nobody: practitioners, organizations and what else is reached by reference only.
@@ -83,7 +84,7 @@ func (p *plan) makeShared() []Resource {
 		m.add("managingOrganization", org(m, 0))
 	})
 	each("Medication", func(m *making, i int) {
-		m.add("code", concept("drug", fmt.Sprint(i), "Placebo imaginarium"))
+		m.add("code", concept("drug", strconv.Itoa(i), "Placebo imaginarium"))
 		m.add("manufacturer", org(m, 3))
 		if i > 0 { // a chain of ingredients that ends at the first.
 			m.add("ingredient", list{obj{{"itemReference", m.ref("Medication/" + p.shared["Medication"][i-1])}, {"strength", obj{{"numerator", m.quantity()}, {"denominator", m.quantity()}}}}})

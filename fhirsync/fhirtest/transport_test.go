@@ -169,7 +169,7 @@ func TestTimePassesOnlyInTheBubble(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		res, err := s.RoundTripper().RoundTrip(req)
+		res, err := s.RoundTripper().RoundTrip(req) //nolint:bodyclose // closed below, while another goroutine reads it.
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -68,11 +68,12 @@ var kinds = []struct {
 }
 
 func (s Suite) honest(t *testing.T) {
+	t.Helper()
 	for i, kind := range kinds {
 		for _, size := range []int{1, 20, 300} {
 			t.Run(fmt.Sprintf("%s/%d", kind.name, size), func(t *testing.T) {
 				t.Parallel()
-				o := s.run(t, 100+uint64(i), size, kind.set)
+				o := s.run(t, 100+seedOf(i), size, kind.set)
 				o.properties(t)
 				switch {
 				case o.report.Verdict == fhirsync.Incomplete:
@@ -86,6 +87,7 @@ func (s Suite) honest(t *testing.T) {
 }
 
 func (s Suite) alone(t *testing.T) {
+	t.Helper()
 	for i, kind := range kinds {
 		faults := fhirtest.Faults()
 		switch kind.name {
@@ -97,13 +99,14 @@ func (s Suite) alone(t *testing.T) {
 		for j, f := range faults {
 			t.Run(kind.name+"/"+f.Name, func(t *testing.T) {
 				t.Parallel()
-				s.run(t, uint64(1000*i+j), 120, kind.set, f).properties(t)
+				s.run(t, seedOf(1000*i+j), 120, kind.set, f).properties(t)
 			})
 		}
 	}
 }
 
 func (s Suite) pairs(t *testing.T) {
+	t.Helper()
 	n := s.Pairs
 	if n == 0 {
 		n = 40
@@ -115,15 +118,17 @@ func (s Suite) pairs(t *testing.T) {
 	}
 	all := slices.Concat(fhirtest.Faults(), fhirtest.EverythingFaults(), fhirtest.BatchFaults())
 	for i := range n {
-		rnd := rand.New(rand.NewPCG(uint64(i), 11)) //nolint:gosec // a seed for a test.
+		rnd := rand.New(rand.NewPCG(seedOf(i), 11)) //nolint:gosec // a seed for a test.
 		kind := kinds[rnd.IntN(len(kinds))]
 		a, b := all[rnd.IntN(len(all))], all[rnd.IntN(len(all))]
 		t.Run(fmt.Sprintf("%d/%s/%s/%s", i, kind.name, a.Name, b.Name), func(t *testing.T) {
 			t.Parallel()
-			s.run(t, uint64(i), 100, kind.set, a, b).properties(t)
+			s.run(t, seedOf(i), 100, kind.set, a, b).properties(t)
 		})
 	}
 }
+
+func seedOf(i int) uint64 { return uint64(i) } //nolint:gosec // small and not negative.
 
 // outcome is what came of one sync.
 type outcome struct {

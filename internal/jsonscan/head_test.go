@@ -12,7 +12,7 @@ func TestHead(t *testing.T) {
 	for raw, want := range map[string]jsonscan.Header{
 		`{}`: {},
 		`{"resourceType":"Patient","id":"1","meta":{"versionId":"2","lastUpdated":"3","tag":[{"code":"SUBSETTED"}]}}`: {"Patient", "1", "2", "3", true},
-		"\xEF\xBB\xBF \r\n{\"id\":\"1\"}\t ":                                {ID: "1"},
+		"\xEF\xBB\xBF \r\n{\"id\":\"1\"}\t ":                                {ID: "1"}, //nolint:gocritic // white space is what is tested.
 		`{"id":null,"resourceType":null,"meta":null}`:                       {},
 		`{"id":null,"id":"1"}`:                                              {ID: "1"},
 		`{"meta":{"versionId":7,"lastUpdated":{},"tag":null}}`:              {},

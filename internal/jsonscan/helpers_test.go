@@ -44,7 +44,6 @@ func nested(n int) string { return strings.Repeat("[", n) + strings.Repeat("]", 
 // class tells the three kinds of errors apart, of which each error is exactly one.
 func class(t *testing.T, err error) string {
 	t.Helper()
-	var syntax *jsonscan.SyntaxError
 	var is []string
 	if err == nil {
 		is = append(is, "none")
@@ -55,7 +54,7 @@ func class(t *testing.T, err error) string {
 	if errors.Is(err, jsonscan.ErrDepth) {
 		is = append(is, "depth")
 	}
-	if errors.As(err, &syntax) {
+	if _, ok := errors.AsType[*jsonscan.SyntaxError](err); ok {
 		is = append(is, "syntax")
 	}
 	if len(is) != 1 {

@@ -61,7 +61,8 @@ func numberError(raw []byte, i int) error {
 	// It reaches to the end. If one more digit would make it a number, it was
 	// cut off.
 	if raw[start] == '-' || raw[start]-'0' <= 9 {
-		if digit := append(raw[start:i:i], '1'); numberEnd(digit, 0) == len(digit) {
+		digit := append(raw[start:i:i], '1') //nolint:gocritic // a copy: the capacity ends at i.
+		if numberEnd(digit, 0) == len(digit) {
 			return endAt(len(raw))
 		}
 	}

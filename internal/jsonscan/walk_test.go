@@ -69,7 +69,7 @@ func TestWalkVisitsStrings(t *testing.T) {
 		`{"a":"1","a":"2"}`:                                {"a 1", "a 2"},
 		`{"":"1","x":{"":"2"}}`:                            {" 1", "x. 2"},
 		`{"a":"\ud83d\ude00","b":"\ud83d","c":"\u0000\""}`: {"a \U0001F600", "b \uFFFD", "c \x00\""},
-		` { "a" : [ "1" , "2" ] } `:                        {"a 1", "a 2"},
+		` { "a" : [ "1" , "2" ] } `:                        {"a 1", "a 2"}, //nolint:gocritic // white space is what is tested.
 	} {
 		if diff := cmp.Diff(want, visits(t, &w, raw, every)); diff != "" {
 			t.Errorf("Walk(%s) (-want +got):\n%s", raw, diff)

@@ -103,7 +103,7 @@ func (b *Buffer) Fill(ctx context.Context, r io.Reader) error {
 			}
 			b.b = append(b.b, b.next[0])
 		}
-		if err == io.EOF { //nolint:errorlint // only the plain io.EOF is the end of a body
+		if err == io.EOF {
 			return nil
 		}
 		if err != nil {

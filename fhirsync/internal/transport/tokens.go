@@ -180,7 +180,7 @@ func (t *tokens) replace(ctx context.Context, rejected *oauth2.Token) (bool, err
 		t.renewed[rejected.AccessToken] && t.proven != rejected.AccessToken, // new, and nobody accepts it.
 		t.futile >= maxFutile && time.Since(t.futileAt) < futilePause:
 		t.mu.Unlock()
-		return false, nil
+		return false, nil //nolint:nilerr // that there is no other token is no error: the 401 is final.
 	case t.latest != rejected.AccessToken:
 		t.mu.Unlock()
 		return true, nil // there is a newer one already.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"net/url"
@@ -184,9 +185,7 @@ func (c *Client) Do(ctx context.Context, r *Request) (*Response, error) {
 	case r.Body != nil:
 		req.Header.Set("Content-Type", "application/fhir+json")
 	}
-	for name, values := range r.Header {
-		req.Header[name] = values
-	}
+	maps.Copy(req.Header, r.Header)
 	k := &call{c: c, r: r, safe: isSafe(r)}
 	inner := ratelimit.WithFlow(context.WithValue(req.Context(), callKey{}, k), c.o.Flow)
 	if r.Waited != nil {
@@ -415,12 +414,10 @@ func (k *call) note(err error) {
 	if errors.Is(err, errStatus) {
 		err = nil // the answer says it.
 	}
-	var wrapped *again
-	if errors.As(err, &wrapped) {
+	if wrapped, ok := errors.AsType[*again](err); ok {
 		err = wrapped.err
 	}
-	var pause *ratelimit.PauseError
-	if errors.As(err, &pause) {
+	if pause, ok := errors.AsType[*ratelimit.PauseError](err); ok {
 		err = &PauseError{Until: pause.Until}
 	}
 	k.err = classify(err)
