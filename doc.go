@@ -2,8 +2,8 @@
 //
 //	import "github.com/fhirsync/fhirsync-go/fhirsync"
 //
-// It pulls one patient's whole record out of any FHIR R4 server. The promise: every resource of the patient reaches the caller's store, or
-// the report says which did not, and why.
+// It pulls one patient's whole record out of any FHIR server (R4, R4B, R5, STU3). The promise: every resource of the patient reaches the
+// caller's store, or the report says which did not, and why.
 //
 //	package main
 //
@@ -28,10 +28,12 @@
 // # Packages
 //
 //   - [fhirsync]: Client, Server, Store, Strategy, Session, Report, events and errors.
-//   - [fhirsync/store/memstore] and [fhirsync/store/dirstore]: stores in memory and in a folder of NDJSON files.
-//   - [fhirsync/storetest]: the contract of a Store as a test suite.
+//   - [fhirsync/store/memstore], [fhirsync/store/dirstore], [fhirsync/store/sqlstore] and, in a module of its own,
+//     [fhirsync/store/pgxstore]: stores in memory, in a folder of NDJSON files, in SQLite and in PostgreSQL.
+//   - [fhirsync/storetest] and [fhirsync/strategytest]: the contracts of a Store and of a Strategy as test suites.
 //   - [fhirsync/fhirtest]: a FHIR server for tests that knows the truth about its patients and misbehaves on request.
 //   - [quirks]: what a server says about itself.
+//   - [idspace]: ids that cannot collide, for records of several servers in one place.
 //   - [refs]: FHIR references: what kind one is, and where in a resource they stand.
 //   - [ratelimit]: one limit per server, shared by all who ask it.
 //   - examples/pull: the main job as a program.
@@ -50,6 +52,10 @@
 // [fhirsync.Strategy]: https://pkg.go.dev/github.com/fhirsync/fhirsync-go/fhirsync#Strategy
 // [fhirsync/store/memstore]: https://pkg.go.dev/github.com/fhirsync/fhirsync-go/fhirsync/store/memstore
 // [fhirsync/store/dirstore]: https://pkg.go.dev/github.com/fhirsync/fhirsync-go/fhirsync/store/dirstore
+// [fhirsync/store/sqlstore]: https://pkg.go.dev/github.com/fhirsync/fhirsync-go/fhirsync/store/sqlstore
+// [fhirsync/store/pgxstore]: https://pkg.go.dev/github.com/fhirsync/fhirsync-go/fhirsync/store/pgxstore
+// [fhirsync/strategytest]: https://pkg.go.dev/github.com/fhirsync/fhirsync-go/fhirsync/strategytest
+// [idspace]: https://pkg.go.dev/github.com/fhirsync/fhirsync-go/idspace
 // [fhirsync/storetest]: https://pkg.go.dev/github.com/fhirsync/fhirsync-go/fhirsync/storetest
 // [fhirsync/fhirtest]: https://pkg.go.dev/github.com/fhirsync/fhirsync-go/fhirsync/fhirtest
 // [quirks]: https://pkg.go.dev/github.com/fhirsync/fhirsync-go/quirks

@@ -17,7 +17,7 @@
 // those outside of it that carry a patient, follows references to whatever else the record names on the same server, and checks what came
 // against the server's own counts. Resources keep the server's bytes. Those of other patients that a server mixes in are not stored.
 //
-// [SyncOptions] limits the types and tells of progress ([Event]). The server has to speak FHIR R4.
+// [SyncOptions] limits the types and tells of progress ([Event]). The server has to speak FHIR R4, R4B, R5 or STU3.
 //
 // # Stores
 //
@@ -97,7 +97,7 @@
 // The [Verdict] is that of the worst gap: [Complete], [Restricted] (nothing is known to be lost, but not all could be seen or proven) or
 // [Incomplete]. [GapReason.Verdict] tells what each reason does. Signs of truncation are looked for in every answer: totals that do not
 // agree, pages that end on a round number, links that lead in circles, outcomes that say so, resources that references bring and searches
-// did not. One that cannot be cleared up is a gap. An empty answer is believed only if the server has shown that it understands the
+// did not. What was cut is asked for in parts: by dates, by record time, by values. A sign that cannot be cleared up is a gap. An empty answer is believed only if the server has shown that it understands the
 // question.
 //
 // fmt.Println(report) prints it for people; as JSON it has stable names and can be read back.
@@ -109,7 +109,8 @@
 // Report.Run and in another process as well; Report.ResumedFrom says since when. Types that were in the middle are asked again from their
 // first page. [SyncOptions].Full starts over.
 //
-// A sync that reached its end leaves no state: the next one asks everything again. With a [DigestStore], Report says how much of it was
+// A sync that reached its end leaves only how many each type brought: the next one asks everything again, and looks closer where it gets
+// fewer. A sync with [SyncOptions].AlsoPatients cannot be resumed. With a [DigestStore], Report says how much of it was
 // unchanged.
 //
 // Report.Resumable tells whether there is a state to go on from. There is none without a StateStore, after the store failed, and for records
