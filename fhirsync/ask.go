@@ -199,7 +199,11 @@ func (r *run) conclude(ctx context.Context, q question, claimed bool, t *tally, 
 			r.endBadly(q, r.gapOf(Unsupported, t.failed))
 			return nil
 		}
-		r.endBadly(q, r.gapOf(Failed, t.failed))
+		reason := Failed
+		if isTooLarge(t.failed.Err) {
+			reason = Limited
+		}
+		r.endBadly(q, r.gapOf(reason, t.failed))
 		return nil
 	case t.empty && (claimed || r.noCaps != nil || q.node != nil):
 		// Every form was tried, and none found anything: there is nothing.
