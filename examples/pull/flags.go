@@ -11,6 +11,7 @@ import (
 	"golang.org/x/oauth2"
 
 	"github.com/fhirsync/fhirsync-go/fhirsync"
+	"github.com/fhirsync/fhirsync-go/idspace"
 )
 
 // settings are what the flags say.
@@ -22,6 +23,8 @@ type settings struct {
 	strategy            fhirsync.Strategy
 	types               []string
 	full                bool
+	namespace           string
+	space               *idspace.Space // nil without a namespace
 }
 
 // server is the server to be asked. Token and headers go to its own origin only: the library sees to that.
@@ -31,6 +34,24 @@ func (s *settings) server() fhirsync.Server {
 		srv.TokenSource = oauth2.StaticTokenSource(&oauth2.Token{AccessToken: s.token, TokenType: "Bearer"})
 	}
 	return srv
+}
+
+// addSpace makes the space that -namespace names. The server goes by that name too, which stays when its address changes.
+func (s *settings) addSpace() (err error) {
+	if s.namespace == "" {
+		return nil
+	}
+	s.name = s.namespace
+	s.space, err = idspace.New(idspace.Options{Name: s.namespace, Bases: []string{s.base}})
+	return err
+}
+
+// into gives the store that a sync puts into, which is store itself without -namespace.
+func (s *settings) into(store fhirsync.Store) fhirsync.Store {
+	if s.space == nil {
+		return store
+	}
+	return fhirsync.Namespaced(store, s.space)
 }
 
 // strategies are the values of -strategy.
@@ -72,6 +93,7 @@ func parse(args []string, token string, help io.Writer) (*settings, error) {
 	fs.StringVar(&strategy, "strategy", s.strategy.Name(), "how to ask: "+strategyNames())
 	fs.StringVar(&types, "types", "", "only these resource `types`, separated by commas")
 	fs.BoolVar(&s.full, "full", false, "start over instead of going on with an unfinished run")
+	fs.StringVar(&s.namespace, "namespace", "", "`name` of your own for the server; every resource gets an id that no other server's has, and references are rewritten to it")
 	switch err := fs.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
 		fmt.Fprintln(help, "Usage: pull [flags]")

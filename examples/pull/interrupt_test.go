@@ -17,12 +17,14 @@ import (
 func TestInterruptedAndRunAgain(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		signal os.Signal
-		full   bool
+		signal    os.Signal
+		full      bool
+		namespace string
 	}{
 		"interrupt": {signal: os.Interrupt},
 		"terminate": {signal: syscall.SIGTERM},
 		"full":      {signal: os.Interrupt, full: true},
+		"namespace": {signal: os.Interrupt, namespace: "payer-a"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -34,6 +36,9 @@ func TestInterruptedAndRunAgain(t *testing.T) {
 			dir := t.TempDir()
 			out, report := filepath.Join(dir, "out"), filepath.Join(dir, "report.json")
 			args := []string{"-base", base, "-patient", record.PatientID, "-out", out, "-report", report}
+			if c.namespace != "" {
+				args = append(args, "-namespace", c.namespace)
+			}
 
 			cmd, stdout, stderr := command(t, args...)
 			if err := cmd.Start(); err != nil {
@@ -85,7 +90,11 @@ func TestInterruptedAndRunAgain(t *testing.T) {
 			if second.Verdict != fhirsync.Complete {
 				t.Errorf("verdict %s", second.Verdict)
 			}
-			whole(t, srv, record.PatientID, out)
+			if c.namespace != "" {
+				namespaced(t, srv, record, c.namespace, base, out)
+			} else {
+				whole(t, srv, record.PatientID, out)
+			}
 		})
 	}
 }

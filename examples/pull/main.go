@@ -11,6 +11,11 @@
 //
 // Run again with the same -out it goes on with a run that was interrupted, and otherwise asks everything again and writes what has changed.
 //
+// With -namespace every resource gets an id that no resource of another server has, and references are rewritten to it, so that records
+// from several servers can be put into one place. Name and id on the server stay in meta.tag, and the report speaks of the server's ids:
+//
+//	pull -base https://fhir.example.org/r4 -patient 355 -namespace payer-a -out payer-a
+//
 // The exit status is 0 for a complete record, 4 for a restricted one, 3 for an incomplete one, 1 if nothing could be asked and 2 for
 // wrong usage.
 package main
@@ -60,6 +65,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		defer stop()
 		fmt.Fprintf(stderr, "No -base: pulling a synthetic patient from a server of my own at %s\n", s.base)
 	}
+	if err := s.addSpace(); err != nil {
+		fmt.Fprintf(stderr, "pull: %v\nSee pull -help.\n", err)
+		return exitUsage
+	}
 	client, err := fhirsync.New(fhirsync.Config{Strategy: s.strategy})
 	if err != nil {
 		return nothing(stderr, err)
@@ -80,7 +89,7 @@ func pull(ctx context.Context, client *fhirsync.Client, s *settings, stdout, std
 	quiet := context.AfterFunc(ctx, func() { fmt.Fprintln(stderr, "interrupted: keeping what has come (a second interrupt ends at once)") })
 	defer quiet()
 	shown := &progress{w: stderr}
-	report, err := client.Sync(ctx, s.server(), s.patient, out.store, &fhirsync.SyncOptions{
+	report, err := client.Sync(ctx, s.server(), s.patient, s.into(out.store), &fhirsync.SyncOptions{
 		Types: s.types, Full: s.full, OnEvent: shown.event,
 	})
 	status := statusOf(report, err, shown.came)

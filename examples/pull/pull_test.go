@@ -186,6 +186,8 @@ func TestWrongUsage(t *testing.T) {
 		"type":                  {"-base", base, "-patient", "1", "-types", "not-a-type"},
 		"reference":             {"-base", base, "-patient", "Patient/1"},
 		"scheme":                {"-base", "ftp://fhir.example.org", "-patient", "1"},
+		"name of a space":       {"-base", base, "-patient", "1", "-namespace", "payer\na"},
+		"base of a space":       {"-base", "https://fhir.example.org?" + secret, "-patient", "1", "-namespace", "payer-a"},
 		"credentials in a URL":  {"-base", "https://user:" + secret + "@fhir.example.org", "-patient", "1"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -215,7 +217,7 @@ func TestHelp(t *testing.T) {
 	if code != 0 || stderr != "" {
 		t.Errorf("status %d\n%s", code, stderr)
 	}
-	for _, flag := range []string{"base", "patient", "out", "report", "token", "header", "strategy", "types", "full"} {
+	for _, flag := range []string{"base", "patient", "out", "report", "token", "header", "strategy", "types", "full", "namespace"} {
 		if !strings.Contains(stdout, "  -"+flag) {
 			t.Errorf("-%s is not explained:\n%s", flag, stdout)
 		}
