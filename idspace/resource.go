@@ -3,6 +3,7 @@ package idspace
 import (
 	"fmt"
 
+	"github.com/fhirsync/fhirsync-go/internal/jsonscan"
 	"github.com/fhirsync/fhirsync-go/refs"
 )
 
@@ -21,7 +22,34 @@ const maxNested = 16
 type parts struct {
 	typ, id                  span
 	ids, metas, idents, subs []span
-	first                    [6]span // enough for nearly all
+}
+
+// longestPart is the length of the longest name of a part that has no escapes.
+const longestPart = len("resourceType")
+
+// top looks at the resource that is all of raw, whose members are known.
+func (r *rewriter) top(members []jsonscan.Member) error {
+	p := &r.own
+	p.typ, p.id = span{}, span{}
+	p.ids, p.metas, p.idents, p.subs = p.ids[:0], p.metas[:0], p.idents[:0], p.subs[:0]
+	for i := range members {
+		m := &members[i]
+		name := r.raw[m.KeyStart+1 : m.KeyEnd-1]
+		switch {
+		case m.Escaped:
+			name, _ = appendUnquoted(nil, name)
+		case len(name) > longestPart:
+			continue
+		}
+		if err := r.part(p, name, span{m.Start, m.End}); err != nil {
+			return err
+		}
+	}
+	err := r.whole(p, -1, 0)
+	if len(members) > 1<<10 {
+		r.own = parts{}
+	}
+	return err
 }
 
 // resource looks at the resource that opens at raw[at], in the entry ctx.
@@ -30,28 +58,36 @@ func (r *rewriter) resource(at, ctx, depth int) error {
 		return ErrNested
 	}
 	var p parts
-	p.ids, p.metas, p.idents, p.subs = p.first[0:0:1], p.first[1:1:2], p.first[2:2:3], p.first[3:3:4]
 	o := openObject(r.raw, at)
 	for o.next() {
-		var err error
-		switch string(o.name()) {
-		case "resourceType":
-			err = r.single(&p.typ, o.val, "resourceType")
-		case "id":
-			if err = r.single(&p.id, o.val, "id"); err == nil && o.kind() == '"' {
-				p.ids = append(p.ids, o.val)
-			}
-		case "meta":
-			p.metas = append(p.metas, o.val)
-		case "identifier":
-			p.idents = append(p.idents, o.val)
-		case "entry", "parameter":
-			p.subs = append(p.subs, o.val)
-		}
-		if err != nil {
+		if err := r.part(&p, o.name(), o.val); err != nil {
 			return err
 		}
 	}
+	return r.whole(&p, ctx, depth)
+}
+
+// part notes a member of a resource, if it matters.
+func (r *rewriter) part(p *parts, name []byte, val span) (err error) {
+	switch string(name) {
+	case "resourceType":
+		err = r.single(&p.typ, val, "resourceType")
+	case "id":
+		if err = r.single(&p.id, val, "id"); err == nil && r.raw[val.start] == '"' {
+			p.ids = append(p.ids, val)
+		}
+	case "meta":
+		p.metas = append(p.metas, val)
+	case "identifier":
+		p.idents = append(p.idents, val)
+	case "entry", "parameter":
+		p.subs = append(p.subs, val)
+	}
+	return err
+}
+
+// whole does what there is to do, now that the parts are known.
+func (r *rewriter) whole(p *parts, ctx, depth int) error {
 	typ, ok := r.typeName(p.typ)
 	if !ok {
 		return fmt.Errorf("resourceType is missing or is none: %w", ErrIdentity)
@@ -60,7 +96,7 @@ func (r *rewriter) resource(at, ctx, depth int) error {
 	if lone {
 		return fmt.Errorf("id holds what is no character: %w", ErrIdentity)
 	}
-	own, err := r.rename(typ, id, ctx, &p)
+	own, err := r.rename(typ, id, ctx, p)
 	if err != nil {
 		return err
 	}

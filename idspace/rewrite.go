@@ -78,6 +78,7 @@ type rewriter struct {
 	types    map[string]string  // types seen lately, so that their names are made once
 	foreign  int
 	root     Pair
+	own      parts // of the resource that is all of raw
 }
 
 func newRewriter(m mapper) *rewriter {
@@ -123,7 +124,8 @@ func (r *rewriter) rewrite(raw []byte, s *Space) (Rewritten, error) {
 	r.hits, r.edits, r.made, r.contexts, r.pairs = r.hits[:0], r.edits[:0], r.made[:0], r.contexts[:0], nil
 	r.foreign, r.root = 0, Pair{}
 	defer func() { r.raw = nil }()
-	if err := r.walker.Walk(raw, r.wantFunc, r.visFunc); err != nil {
+	members, err := r.walker.WalkMembers(raw, r.wantFunc, r.visFunc)
+	if err != nil {
 		return Rewritten{}, fmt.Errorf("idspace: %w", err)
 	}
 	at := skipSpace(raw, 0)
@@ -133,7 +135,7 @@ func (r *rewriter) rewrite(raw []byte, s *Space) (Rewritten, error) {
 	if s != nil && s.pairs {
 		r.pairs = make([]Pair, 0, len(r.hits)+1)
 	}
-	if err := r.resource(at, -1, 0); err != nil {
+	if err := r.top(members); err != nil {
 		return Rewritten{}, fmt.Errorf("idspace: %w", err)
 	}
 	r.settle()

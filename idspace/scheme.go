@@ -3,7 +3,6 @@ package idspace
 import (
 	"crypto/sha1" //nolint:gosec // what a version 5 UUID is made of; the doc says what it is worth.
 	"crypto/sha256"
-	"encoding/base32"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
@@ -67,14 +66,20 @@ func (hashScheme) ID(space, typ, id string) string {
 	var buf [512]byte
 	sum := sha256.Sum256(appendParts(buf[:0], space, typ, id))
 	var out [hashLen]byte
-	base32Lower.Encode(out[:], sum[:20])
+	for i := range hashLen / 8 { // base32 makes eight letters of five bytes.
+		five := uint64(sum[5*i])<<32 | uint64(binary.BigEndian.Uint32(sum[5*i+1:]))
+		for j := 7; j >= 0; j-- {
+			out[8*i+j] = base32Lower[five&31]
+			five >>= 5
+		}
+	}
 	return string(out[:])
 }
 
 // hashLen is the length of an id that Hash makes.
 const hashLen = 32
 
-var base32Lower = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
+const base32Lower = "abcdefghijklmnopqrstuvwxyz234567"
 
 // appendParts appends what is hashed. It must never change: the ids of all stored resources depend on it.
 func appendParts(dst []byte, space, typ, id string) []byte {

@@ -11,6 +11,9 @@ type Walker struct {
 	want   func(key []byte) bool
 	visit  func(f *Field) error
 
+	listing bool // the root's members are asked for
+	members []Member
+
 	nameText, key, text, path []byte    // scratch space of name, Key, Text and Path
 	first                     [24]level // enough for nearly all resources
 }
@@ -59,6 +62,48 @@ func (w *Walker) Walk(raw []byte, want func(key []byte) bool, visit func(f *Fiel
 	w.raw, w.want, w.visit = nil, nil, nil
 	w.trim()
 	return err
+}
+
+// Member is one member of the root object.
+type Member struct {
+	KeyStart, KeyEnd int  // place of the name, quotes included
+	Start, End       int  // place of the value
+	Escaped          bool // the name has escapes
+}
+
+// WalkMembers is Walk, and gives the members of the root object, in document
+// order and with all duplicates; none if the root is not an object. They are
+// valid until the Walker is used again. An error leaves none.
+func (w *Walker) WalkMembers(raw []byte, want func(key []byte) bool, visit func(f *Field) error) ([]Member, error) {
+	w.listing, w.members = true, w.members[:0]
+	err := w.Walk(raw, want, visit)
+	w.listing = false
+	members := w.members
+	if cap(members) > maxMembers {
+		w.members = nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	// A value ends where what follows it begins, but for a comma and white space.
+	end := len(raw)
+	for i := len(members) - 1; i >= 0; i-- {
+		m := &members[i]
+		m.End = spaceStart(raw, spaceStart(raw, end)-len("}"))
+		end = m.KeyStart
+	}
+	return members, nil
+}
+
+// maxMembers is for how many members a Walker keeps space.
+const maxMembers = 1024
+
+// spaceStart gives the index where the white space before raw[i] begins.
+func spaceStart(raw []byte, i int) int {
+	for i > 0 && raw[i-1] <= ' ' {
+		i--
+	}
+	return i
 }
 
 // trim gives up scratch space that has grown too large.
@@ -187,6 +232,9 @@ name: // of a member, at raw[i]
 		}
 	}
 	i = skipSpace(raw, i+1)
+	if w.listing && len(w.levels) == 1 {
+		w.members = append(w.members, Member{KeyStart: top.nameStart - 1, KeyEnd: top.nameEnd + 1, Start: i, Escaped: top.escaped})
+	}
 	goto value
 }
 
