@@ -15,7 +15,7 @@ import (
 type doubt struct {
 	q    question
 	form form
-	self bool // the self link names the parameter
+	a    *chainAnswer
 }
 
 // ask asks a question in one form after the other until one is answered, and settles what it was asked for. yield gets the pages; it
@@ -56,10 +56,27 @@ func (r *run) claims0(typ string) bool {
 // tally is what the forms of one question came to, as long as none was answered in a way that settles it.
 type tally struct {
 	refused, denied, failed, once *ServerError
-	foreign                       int  // resources of other patients
-	unusual                       bool // the unusual forms were tried
-	there                         bool // the server has shown that it knows the type
-	empty                         bool // an answer that was empty, by a form of which it is not known whether it is understood
+	foreign                       int          // resources of other patients
+	unusual                       bool         // the unusual forms were tried
+	there                         bool         // the server has shown that it knows the type
+	answer                        *chainAnswer // an empty one
+	empty                         bool         // an answer that was empty, by a form of which it is not known whether it is understood
+}
+
+// found keeps an empty answer: of several the one that says most.
+func (t *tally) found(a *chainAnswer) {
+	t.empty = true
+	if t.answer == nil || a.total > 0 || a.partial || a.withheld || a.early {
+		t.answer = a
+	}
+}
+
+// nothing is the answer of a question of which every form found nothing.
+func (t *tally) nothing() *chainAnswer {
+	if t.answer != nil {
+		return t.answer
+	}
+	return &chainAnswer{answer: answer{total: -1}}
 }
 
 // askForms asks in one form after the other. now: an empty answer that cannot be believed yet is not put off.
@@ -91,7 +108,7 @@ forms:
 		case a.err == nil && r.understood(q.typ, f, a.selfHas):
 			return r.foundNothing(ctx, q, f, a, strategy, yield)
 		case a.err == nil:
-			t.empty = true
+			t.found(a)
 			if !claimed && r.noCaps == nil {
 				if i > 0 || f.param == "patient" {
 					break forms // a type that is not claimed is asked in one form, or in two where the first is less usual.
@@ -100,10 +117,13 @@ forms:
 			}
 			if !now {
 				// Other questions may show what the server understands: this one is looked at again at the end.
-				r.putOff(doubt{q: q, form: f, self: a.selfHas})
+				r.putOff(doubt{q: q, form: f, a: a})
 				return nil
 			}
 		case a.pages > 0:
+			if a.err.StatusCode == http.StatusUnauthorized && r.unauthorized(ctx, a.err) {
+				return context.Cause(r.ctx)
+			}
 			r.brokeOff(q, a)
 			return r.askVias(ctx, q, strategy, yield)
 		default:
@@ -125,6 +145,10 @@ func (r *run) foundNothing(ctx context.Context, q question, f form, a *chainAnsw
 		b := r.chain(ctx, q, other, yield, strategy)
 		if r.ctx.Err() != nil {
 			return context.Cause(r.ctx)
+		}
+		if b.stopped {
+			r.leftInTheMiddle(q)
+			return ctx.Err()
 		}
 		if b.err == nil && b.foreign == 0 && b.matches > 0 {
 			r.server.facts.worked(q.typ, other, q.via != "")
@@ -205,12 +229,13 @@ func (r *run) conclude(ctx context.Context, q question, claimed bool, t *tally, 
 		}
 		r.endBadly(q, r.gapOf(reason, t.failed))
 		return nil
-	case t.empty && (claimed || r.noCaps != nil || q.node != nil):
+	case t.empty && !t.there && t.denied == nil && t.refused == nil && (claimed || r.noCaps != nil || q.node != nil):
 		// Every form was tried, and none found anything: there is nothing.
-		r.answeredBy(ctx, q, form{}, &chainAnswer{answer: answer{total: -1}})
+		a := t.nothing()
+		r.answeredBy(ctx, q, a.form, a)
 		r.neverFound(q)
 		return r.askVias(ctx, q, strategy, yield)
-	case t.empty:
+	case t.empty && !t.there && t.denied == nil && t.refused == nil:
 		r.endBadly(q, Gap{Reason: Unsupported, Detail: "not claimed, and an empty answer proves nothing"})
 		return nil
 	case t.denied != nil:
@@ -331,7 +356,7 @@ func (r *run) partSigns(ctx context.Context, q question, a *answer) {
 func (r *run) endBadly(q question, g Gap) {
 	if q.via != "" {
 		// The type itself was answered: nothing is known to be lost.
-		if g.Reason == Unsupported || !r.caps.ListsParam(q.typ, q.via) && g.Reason != Failed {
+		if g.Reason == Unsupported || !r.caps.ListsParam(q.typ, q.via) && g.Reason != Failed && g.Reason != Limited {
 			return // nobody said that it could be asked like this.
 		}
 		g.Detail = "asked by " + q.via + ": " + g.Detail
@@ -401,6 +426,11 @@ func (r *run) brokeOff(q question, a *chainAnswer) {
 // leftInTheMiddle ends a question whose pages a strategy did not want to the end.
 func (r *run) leftInTheMiddle(q question) {
 	g := Gap{Reason: Unasked, Detail: "the strategy left its pages before the end"}
+	if q.via != "" {
+		g.Type = q.typ
+		r.ledger.gap(g)
+		return
+	}
 	r.endBadly(q, g)
 }
 
@@ -415,24 +445,15 @@ func (r *run) askVias(ctx context.Context, q question, strategy string, yield fu
 		extra = []url.Values{{param: {all}}, {param + ":not": {all}}}
 	}
 	for _, via := range r.vias(q.typ) {
-		news := 0
 		for _, fixed := range extra {
 			n := r.ledger.begin(&node{typ: q.typ, label: via})
 			v := question{typ: q.typ, via: via, label: via, fixed: fixed}
-			err := r.askForms(ctx, v, r.viaForms(via), &tally{}, true, strategy, func(p *Page) bool {
-				news += len(p.Resources)
-				return yield(p)
-			})
+			err := r.askForms(ctx, v, r.viaForms(via), &tally{}, true, strategy, yield)
 			r.ledger.end(n, true)
 			if err != nil {
 				return err
 			}
 		}
-		r.server.facts.with(func(f *facts) {
-			if f.vias[q.typ+" "+via]++; news > 0 {
-				delete(f.vias, q.typ+" "+via)
-			}
-		})
 	}
 	r.mu.Lock()
 	r.answeredAll[q.typ] = true
@@ -470,11 +491,11 @@ func (r *run) resolveDoubts(ctx context.Context) error {
 	}
 	r.learnEcho(ctx)
 	return each(ctx, workers, doubts, func(ctx context.Context, d doubt) error {
-		if r.understood(d.q.typ, d.form, d.self) {
-			return r.foundNothing(ctx, d.q, d.form, &chainAnswer{answer: answer{total: -1}}, "", func(*Page) bool { return true })
+		if r.understood(d.q.typ, d.form, d.a.selfHas) {
+			return r.foundNothing(ctx, d.q, d.form, d.a, "", func(*Page) bool { return true })
 		}
 		others := slices.DeleteFunc(r.forms(d.q.typ), func(f form) bool { return f == d.form })
-		return r.askForms(ctx, d.q, others, &tally{empty: true}, true, "", func(*Page) bool { return true })
+		return r.askForms(ctx, d.q, others, &tally{empty: true, answer: d.a}, true, "", func(*Page) bool { return true })
 	})
 }
 

@@ -132,7 +132,7 @@ func TestTimeOverTheMinimum(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				srv := fhirtest.NewServer(large, fhirtest.Generate(fhirtest.Options{Seed: 72, Size: 300}), fhirtest.Generate(fhirtest.Options{Seed: 73, Size: 300}))
 				srv.Inject(fhirtest.Slow(latency))
-				cfg := fhirsync.Config{Limit: ratelimit.Policy{Rate: rate, Burst: burst, Concurrency: concurrency}, Strategy: fhirsync.SearchByType()}
+				cfg := fhirsync.Config{Limit: ratelimit.Policy{Rate: rate, Burst: burst, Concurrency: concurrency, Fixed: true}, Strategy: fhirsync.SearchByType()}
 				c := newClient(t, srv, cfg)
 				server := fhirsync.Server{BaseURL: srv.BaseURL()}
 				for _, seed := range []uint64{72, 73} { // the server becomes known.

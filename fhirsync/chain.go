@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 
@@ -48,17 +49,20 @@ type chain struct {
 	strategy string
 	yield    func(*Page) bool
 
-	out     chainAnswer
-	keys    map[ident]struct{} // distinct matches
-	pass    map[ident]struct{} // the same since the chain was begun anew
-	types   map[string]int     // distinct matches by type
-	post    bool               // the operation is invoked by POST
-	hashes  map[[32]byte]bool  // pages by what was on them
-	urls    map[string]bool    // pages by address
-	empty   int                // empty pages in a row
-	stale   int                // pages without anything new in a row
-	count   int                // _count to ask for; 0: none
-	checkAt int                // matches at which it is looked whether the chain can be true
+	out       chainAnswer
+	keys      map[ident]struct{} // distinct matches
+	pass      map[ident]struct{} // the same since the chain was begun anew
+	types     map[string]int     // distinct matches by type
+	post      bool               // the operation is invoked by POST
+	bare      bool               // nothing rides on it
+	hashes    map[[32]byte]bool  // pages by what was on them
+	urls      map[string]bool    // pages by address
+	empty     int                // empty pages in a row
+	held      []jsonscan.Entry   // matches that name no patient, until the chain has ended
+	heldBytes int
+	stale     int // pages without anything new in a row
+	count     int // _count to ask for; 0: none
+	checkAt   int // matches at which it is looked whether the chain can be true
 }
 
 // chain asks a question in one form and follows its pages to their end.
@@ -74,12 +78,14 @@ func (r *run) chain(ctx context.Context, q question, f form, yield func(*Page) b
 		again := c.follow(ctx)
 		switch again {
 		case ended:
+			c.settleHeld()
 			c.learn()
 			c.out.matches, c.out.keys = len(c.keys), c.keys
 			return &c.out
 		case smaller: // c.count was lowered
 		case expired:
 			if restarts++; restarts > maxRestarts {
+				c.settleHeld()
 				c.out.matches, c.out.keys = len(c.keys), c.keys
 				return &c.out
 			}
@@ -99,7 +105,15 @@ const (
 )
 
 // first gives the address of the first page.
-func (c *chain) first() *url.URL { return c.r.searchAddress(c.q, c.form, c.count) }
+func (c *chain) first() *url.URL {
+	u := c.r.searchAddress(c.q, c.form, c.count)
+	if c.bare {
+		params := u.Query()
+		params.Del("_revinclude")
+		u.RawQuery = params.Encode()
+	}
+	return u
+}
 
 // searchAddress gives the address of the first page of a question.
 func (r *run) searchAddress(q question, f form, count int) *url.URL {
@@ -111,7 +125,7 @@ func (r *run) searchAddress(q question, f form, count int) *url.URL {
 	if count > 0 {
 		params.Set("_count", strconv.Itoa(count))
 	}
-	if q.whole() && len(r.riders[q.typ]) > 0 && !r.server.facts.refusesRiders() {
+	if r.carries(q) && !r.server.facts.refusesRiders() {
 		params["_revinclude"] = r.riders[q.typ]
 	}
 	if f.path {
@@ -129,6 +143,9 @@ func (r *run) searchAddress(q question, f form, count int) *url.URL {
 	}
 	return r.server.address(params, q.typ)
 }
+
+// carries tells whether others ride on a question by _revinclude.
+func (r *run) carries(q question) bool { return q.op == nil && q.via == "" && len(r.riders[q.typ]) > 0 }
 
 // fetched is a page on its way in.
 type fetched struct {
@@ -190,6 +207,38 @@ func (c *chain) op() string {
 	return "search"
 }
 
+// maxHeld bounds the bytes of resources that are held back.
+const maxHeld = 8 << 20
+
+// hold keeps a match that names no patient until the chain has shown nobody else's; where there are too many, it is read by itself then.
+func (c *chain) hold(x candidate, src source) {
+	if c.heldBytes += len(x.entry.Resource); c.heldBytes > maxHeld {
+		c.r.readLater(x.entry.ResourceType, x.id, "held back until the answer had ended", src)
+		return
+	}
+	e := *x.entry
+	e.Resource = slices.Clone(e.Resource)
+	e.Start, e.End = 0, 0
+	c.held = append(c.held, e)
+}
+
+// settleHeld takes in what was held back, if nobody else's has come.
+func (c *chain) settleHeld() {
+	held := c.held
+	c.held, c.heldBytes = nil, 0
+	switch {
+	case len(held) == 0:
+	case c.out.foreign > 0 || c.out.ignored:
+		c.out.foreign += len(held)
+	default:
+		// An error here means that the run is over.
+		_, err := c.r.takeIn(c.r.ctx, &jsonscan.Bundle{Entries: held}, nil, source{op: c.op(), typ: c.askedType(), strategy: c.strategy, unattributed: true})
+		if err != nil && c.out.err == nil {
+			c.out.err = &ServerError{Op: c.op(), Type: c.q.typ, Err: err}
+		}
+	}
+}
+
 // follow asks for the first page and goes on to the last.
 func (c *chain) follow(ctx context.Context) outcome {
 	c.out.pages, c.empty, c.stale = 0, 0, 0
@@ -216,7 +265,7 @@ func (c *chain) follow(ctx context.Context) outcome {
 				coming <- f
 			}()
 		}
-		more := c.take(ctx, page)
+		more := c.take(ctx, page, next != nil)
 		page.release(c.r.client)
 		if !more || next == nil {
 			cancel()
@@ -271,8 +320,8 @@ func (c *chain) broken(page *fetched) outcome {
 		}
 		return ended
 	}
-	if e.refusal() == refusedOnce && c.q.whole() && len(c.r.riders[c.q.typ]) > 0 && !c.r.server.facts.refusesRiders() {
-		c.r.server.facts.with(func(f *facts) { f.noRiders = true })
+	if e.refusal() == refusedOnce && c.r.carries(c.q) && !c.bare && !c.r.server.facts.refusesRiders() {
+		c.bare = true // whether that was the reason shows when it is answered without.
 		return smaller
 	}
 	// Perhaps it is only the _count that is refused. Blue Button, for one, takes none above 50.
@@ -310,7 +359,11 @@ func (c *chain) next(page *fetched) (next *url.URL, mapped bool, done func()) {
 	keys := sha256.New()
 	for i := range b.Entries {
 		e := &b.Entries[i]
-		_, _ = fmt.Fprintf(keys, "%s\x00%s\x00%s\x00%d\n", e.ResourceType, e.ID, e.FullURL, len(e.Resource)) // a hash does not fail.
+		size := 0
+		if e.ID == "" && e.FullURL == "" {
+			size = len(e.Resource) // nothing else tells them apart.
+		}
+		_, _ = fmt.Fprintf(keys, "%s\x00%s\x00%s\x00%d\n", e.ResourceType, e.ID, e.FullURL, size) // a hash does not fail.
 	}
 	var hash [32]byte
 	keys.Sum(hash[:0])
@@ -322,14 +375,14 @@ func (c *chain) next(page *fetched) (next *url.URL, mapped bool, done func()) {
 	}
 	seen := len(b.Entries) > 0 && c.hashes[hash]
 	c.hashes[hash] = true
-	if !has {
-		return nil, false, nothing
-	}
 	sign := func(why string) func() {
 		return func() { c.out.early, c.out.why = true, why }
 	}
 	if seen {
 		return nil, false, sign("a page came again")
+	}
+	if !has {
+		return nil, false, nothing
 	}
 	if len(b.Entries) == 0 {
 		switch c.empty++; {
@@ -360,7 +413,7 @@ func (c *chain) next(page *fetched) (next *url.URL, mapped bool, done func()) {
 }
 
 // take takes a page in; false: the chain ends here.
-func (c *chain) take(ctx context.Context, page *fetched) bool {
+func (c *chain) take(ctx context.Context, page *fetched, more bool) bool {
 	b := page.b
 	if page.number == 1 {
 		c.self(ctx, b)
@@ -376,10 +429,12 @@ func (c *chain) take(ctx context.Context, page *fetched) bool {
 	}
 	before := len(c.pass)
 	got, err := c.r.takeIn(ctx, b, page.resp.Body(), source{
-		op: c.op(), typ: c.askedType(), strategy: c.strategy, chain: c, unattributed: !c.out.ignored && (c.form.param == "patient" || c.form.typed || c.form.param == "" || c.form.path),
+		op: c.op(), typ: c.askedType(), strategy: c.strategy, chain: c, more: more, unattributed: !c.out.ignored && (c.form.param == "patient" || c.form.typed || c.form.param == "" || c.form.path),
 	})
 	if err != nil {
-		return false // the run is over.
+		// The run is over; should it not be, the page is lost.
+		c.out.err = &ServerError{Op: c.op(), Type: c.q.typ, Err: err}
+		return false
 	}
 	if len(c.pass) == before && len(b.Entries) > 0 {
 		c.stale++
@@ -480,6 +535,9 @@ func (c *chain) learn() {
 	c.r.server.facts.with(func(f *facts) {
 		if c.count > 0 && c.out.err == nil {
 			f.sizeProven = true
+		}
+		if c.bare && c.out.err == nil {
+			f.noRiders = true
 		}
 		if c.q.typ != "" {
 			f.longest[c.q.typ] = max(f.longest[c.q.typ], n)

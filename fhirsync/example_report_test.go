@@ -54,6 +54,6 @@ func ExampleReport() {
 	// denied Goal, one resource: false, status 403, verdict at most: restricted
 	// denied Goal, one resource: true, status 403, verdict at most: restricted
 	// dangling Practitioner, one resource: true, status 404, verdict at most: complete
-	// Observation: 60 of 60, ended
+	// Observation: 60 of 60, counted
 	// restricted true
 }

@@ -37,8 +37,6 @@ type learned struct {
 
 	doubled map[string]int // by type: empty answers that were checked by another parameter
 
-	vias map[string]int // by type and parameter: answers in a row that brought nothing new
-
 	echo           echo
 	rejectsUnknown bool
 	nothing        int // the status with which the server says nothing; 0: not known
@@ -52,6 +50,7 @@ type learned struct {
 	totals     bool              // a total has been seen to go beyond a page and was right
 	inside     map[string]bool   // forms that have brought something inside of a batch
 	batch      batching
+	countless  map[string]bool // types that refused to be counted
 	counts     counting
 	agreed     int // counts that agreed with what came
 	largest    int // the largest count seen
@@ -86,7 +85,7 @@ var pageSizes = [...]int{200, 50, 0}
 func newFacts() *facts {
 	return &facts{when: map[string]stamp{}, learned: learned{
 		styles: map[bool]bool{}, forms: map[string]form{}, brought: map[string]bool{}, absent: map[string]bool{},
-		refusals: map[string]map[ident]bool{}, doubled: map[string]int{}, vias: map[string]int{}, splits: map[string]string{}, inside: map[string]bool{},
+		refusals: map[string]map[ident]bool{}, doubled: map[string]int{}, splits: map[string]string{}, inside: map[string]bool{}, countless: map[string]bool{},
 		operations: map[string]int{}, longest: map[string]int{},
 	}}
 }
@@ -105,6 +104,9 @@ func (f *facts) setStatement(c *quirks.Capabilities) {
 	defer f.mu.Unlock()
 	f.caps, f.capsAt = c, time.Now()
 }
+
+// uncounted tells whether a count of the type is of no use. The caller holds the lock.
+func (f *facts) uncounted(typ string) bool { return f.counts == countFails || f.countless[typ] }
 
 // refusesRiders tells whether the server refuses _revinclude.
 func (f *facts) refusesRiders() bool {
@@ -130,7 +132,9 @@ func (f *facts) worked(typ string, form form, via bool) {
 		f.confirm("brought " + typ + " " + form.name())
 		return
 	}
-	f.styles[form.typed] = true
+	if !form.path {
+		f.styles[form.typed] = true
+	}
 	f.forms[typ] = form
 	f.brought[typ+" "+form.name()] = true
 	delete(f.absent, typ)

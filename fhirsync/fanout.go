@@ -74,6 +74,10 @@ func (r *run) askSplit(ctx context.Context, q question, f form, split compartmen
 	if fl.over != nil {
 		return false, fl.over
 	}
+	if fl.stopped {
+		r.leftInTheMiddle(q)
+		return true, nil
+	}
 	if !ok && (a.err == nil || a.err.refusal() != refusedOnce) {
 		return false, nil
 	}
@@ -104,11 +108,15 @@ func (r *run) askSplit(ctx context.Context, q question, f form, split compartmen
 	if fl.over != nil {
 		return false, fl.over
 	}
+	if fl.stopped {
+		r.leftInTheMiddle(q)
+		return true, nil
+	}
 	r.ledger.with(q.typ, func(e *typeEntry) {
 		e.Parts = split.Param
 		e.parts = max(e.parts, len(split.Values))
 	})
-	out := &answer{question: q, form: f, matches: len(fl.keys), total: -1, keys: fl.keys, early: !whole, parted: !split.Exhaustive && !rest}
+	out := &answer{question: q, form: f, matches: len(fl.keys), total: -1, keys: fl.keys, early: !whole, withheld: fl.withheld, partial: fl.partial, parted: (!split.Exhaustive || fl.overlap) && !rest}
 	if !whole {
 		out.why = "a part of it was cut: " + strings.Join(fl.cut, "; ")
 	}

@@ -2,6 +2,7 @@ package fhirsync
 
 import (
 	"context"
+	"net/http"
 	"net/url"
 	"strings"
 	"time"
@@ -23,20 +24,23 @@ type filler struct {
 	strategy string
 	yield    func(*Page) bool
 
-	keys   map[ident]struct{} // distinct matches of all parts, and of the whole question before
-	parts  map[ident]struct{} // those of the parts by the parameter that is tried now
-	want   int                // what the server counts; -1: it does not
-	cap    int                // where the whole question ended
-	budget int
-	idle   int      // parts in a row that brought nothing new
-	cut    []string // parts that were cut and could not be split further
-	failed *ServerError
-	over   error // the run is over
+	keys              map[ident]struct{} // distinct matches of all parts, and of the whole question before
+	parts             map[ident]struct{} // those of the parts by the parameter that is tried now
+	want              int                // what the server counts; -1: it does not
+	cap               int                // where the whole question ended
+	budget            int
+	overlap           bool     // parts by value have brought the same
+	stopped           bool     // the strategy wants no more pages
+	withheld, partial bool     // the server said so of a part
+	idle              int      // parts in a row that brought nothing new
+	cut               []string // parts that were cut and could not be split further
+	failed            *ServerError
+	over              error // the run is over
 }
 
 // done tells whether there is nothing left to do, or nothing to be hoped for.
 func (f *filler) done() bool {
-	return f.over != nil || f.budget <= 0 || f.idle > fillIdle || f.want >= 0 && len(f.keys) >= f.want
+	return f.over != nil || f.stopped || f.budget <= 0 || f.idle > fillIdle || f.want >= 0 && len(f.keys) >= f.want
 }
 
 // complete tells whether as many have come as the server counts.
@@ -60,8 +64,16 @@ func (f *filler) part(ctx context.Context, params url.Values) (a *chainAnswer, o
 		f.parts = map[ident]struct{}{}
 	}
 	before := len(f.keys)
-	for k := range a.keys {
-		f.keys[k], f.parts[k] = struct{}{}, struct{}{}
+	if a.foreign == 0 && !a.ignored {
+		for k := range a.keys {
+			f.keys[k], f.parts[k] = struct{}{}, struct{}{}
+		}
+	}
+	f.withheld, f.partial = f.withheld || a.withheld, f.partial || a.partial
+	f.stopped = f.stopped || a.stopped
+	if a.err != nil && a.err.StatusCode == http.StatusUnauthorized && f.r.unauthorized(ctx, a.err) {
+		f.over = context.Cause(f.r.ctx)
+		return a, false, false
 	}
 	// A range that is empty and whole is progress too.
 	if f.idle++; len(f.keys) > before || a.err == nil && a.matches == 0 && !a.early {
@@ -184,12 +196,17 @@ func (f *filler) between(ctx context.Context, param string, from, to time.Time, 
 // byValues asks for the type by each value of a parameter.
 func (f *filler) byValues(ctx context.Context, param string, values []string) (answered, whole bool) {
 	whole = true
-	f.parts, f.idle = nil, 0
+	f.parts, f.idle, f.overlap = nil, 0, false
 	for _, v := range values {
 		if f.done() {
 			break
 		}
-		_, ok, all := f.part(ctx, url.Values{param: {v}})
+		had := len(f.parts)
+		a, ok, all := f.part(ctx, url.Values{param: {v}})
+		if len(f.parts)-had < a.matches {
+			// Something came under two values. Where each can have one only, the server does not look at them.
+			f.overlap = true
+		}
 		answered = answered || ok
 		whole = whole && all
 		if !ok && !answered {
@@ -232,7 +249,7 @@ func (r *run) fill(ctx context.Context, typ string, a *answer, want int) (proven
 		ways = append(ways, split.Param)
 		answered, whole := f.byValues(ctx, split.Param, split.Codes())
 		if answered && whole && !f.done() {
-			proven = split.Exhaustive || r.askRest(ctx, f, split, strings.Join(split.Codes(), ","))
+			proven = split.Exhaustive && !f.overlap || r.askRest(ctx, f, split, strings.Join(split.Codes(), ","))
 		}
 	}
 	if f.over != nil {
@@ -245,6 +262,7 @@ func (r *run) fill(ctx context.Context, typ string, a *answer, want int) (proven
 	if want >= 0 && len(f.keys) >= want {
 		proven = true
 	}
+	a.withheld, a.partial = a.withheld || f.withheld, a.partial || f.partial
 	a.filled, a.provenWhole = true, proven
 	return proven, nil
 }

@@ -127,22 +127,11 @@ func rank(yes bool) int {
 // of parameters lacks are left out, where it has given a list.
 func (r *run) vias(typ string) []string {
 	info, _ := r.table.Lookup(typ)
-	info.Via = slices.DeleteFunc(slices.Clone(info.Via), func(p string) bool { return !r.viaDue(typ, p) })
 	t, listed := r.caps.Type(typ)
 	if r.noCaps != nil || !listed || len(t.SearchParams) == 0 {
 		return info.Via
 	}
 	return slices.DeleteFunc(slices.Clone(info.Via), func(p string) bool { return !r.caps.ListsParam(typ, p) })
-}
-
-// viaDue tells whether to ask by a parameter under which the patient is no subject: not where that has brought nothing new for several
-// patients of this server, except for a share of the patients, so that it is noticed when it does.
-func (r *run) viaDue(typ, param string) bool {
-	const patients, oneIn = 3, 8
-	nothing := 0
-	r.server.facts.with(func(f *facts) { nothing = f.vias[typ+" "+param] })
-	id := identOf(typ+param, r.asking)
-	return nothing < patients || id[0]%oneIn == 0
 }
 
 // claims tells whether the server says that it can be asked for the type: metadata lists search-type and a parameter that names the

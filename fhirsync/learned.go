@@ -63,6 +63,9 @@ func (f *facts) values() map[string]string {
 	for k := range f.inside {
 		set("inside "+k, "yes", true)
 	}
+	for typ := range f.countless {
+		set("countless "+typ, "yes", true)
+	}
 	for typ := range f.absent {
 		set("absent "+typ, "yes", true)
 	}
@@ -85,7 +88,7 @@ func (f *facts) values() map[string]string {
 	set("commas", "no", f.commas < 0)
 	set("page-size", strconv.Itoa(f.pageSize), f.pageSize > 0)
 	for name, m := range map[string]map[string]int{
-		"longest": f.longest, "operation": f.operations, "via": f.vias, "doubled": f.doubled,
+		"longest": f.longest, "operation": f.operations, "doubled": f.doubled,
 	} {
 		for k, n := range m {
 			set(name+" "+k, strconv.Itoa(n), n != 0)
@@ -180,6 +183,8 @@ func (f *facts) set(name, value string) bool {
 		f.brought[about] = true
 	case "inside":
 		f.inside[about] = true
+	case "countless":
+		f.countless[about] = true
 	case "absent":
 		f.absent[about] = true
 	case "refused":
@@ -225,8 +230,6 @@ func (f *facts) setNumber(kind, about string, n int) bool {
 		f.longest[about] = n
 	case "operation":
 		f.operations[about] = n
-	case "via":
-		f.vias[about] = n
 	case "doubled":
 		f.doubled[about] = n
 	case "agreed":

@@ -30,6 +30,9 @@ type gapKey struct {
 
 type noteKey struct{ typ, detail string }
 
+// maxNotes bounds the memory for notes, which hold words of the server.
+const maxNotes = 2000
+
 // maxGaps bounds the memory for gaps. What goes beyond is counted in one gap of reason Limited.
 const maxGaps = 50_000
 
@@ -123,6 +126,18 @@ func (l *ledger) with(name string, fn func(e *typeEntry)) {
 // owe enters the obligation for a whole type.
 func (l *ledger) owe(name string) { l.with(name, func(e *typeEntry) { e.owed = true }) }
 
+// unchecked tells whether an answer is still to be verified.
+func (l *ledger) unchecked() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, e := range l.types {
+		if e.settled && e.whole != nil && (!e.checked || e.closure > e.closureSeen) {
+			return true
+		}
+	}
+	return false
+}
+
 // disown takes back what is owed, the Patient aside: another FHIR version has other types.
 func (l *ledger) disown() {
 	l.mu.Lock()
@@ -195,7 +210,11 @@ func (l *ledger) gapOnce(g Gap) {
 func (l *ledger) note(typ, detail string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.notes[noteKey{typ, detail}]++
+	k := noteKey{typ, detail}
+	if _, known := l.notes[k]; !known && len(l.notes) >= maxNotes {
+		k = noteKey{detail: "more notes than are kept"}
+	}
+	l.notes[k]++
 }
 
 // begin enters an obligation beside the whole types.

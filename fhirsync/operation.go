@@ -150,7 +150,7 @@ func (s *Session) Confirm(ctx context.Context, typ string) (settled bool, err er
 	}
 	received, unattributed := 0, 0
 	r.ledger.with(typ, func(e *typeEntry) { received, unattributed = e.Received-e.receivedThen, e.Unattributed })
-	if received == 0 || unattributed > 0 || !r.claims(typ) && r.noCaps == nil || r.wasSettled(typ) {
+	if received == 0 || unattributed > 0 || len(r.riders[typ]) > 0 || !r.claims(typ) && r.noCaps == nil || r.wasSettled(typ) {
 		return r.wasSettled(typ), nil
 	}
 	for _, f := range r.forms(typ)[:2] {
@@ -297,7 +297,7 @@ func (r *run) jobResult(resp *transport.Response, b *jsonscan.Bundle) (*transpor
 		if first.Status != "" && !strings.HasPrefix(first.Status, "2") {
 			return resp, fmt.Errorf("%w: its status is %s", errJob, printable(first.Status, 16))
 		}
-		if first.ResourceType != "Bundle" || first.Resource == nil {
+		if first.ResourceType != "Bundle" || first.Resource == nil || len(b.Entries) > 1 {
 			return resp, errJob
 		}
 		inner := bytes.Clone(first.Resource)

@@ -209,8 +209,7 @@ func (r *run) followOne(ctx context.Context, t *target) error {
 // readAgain reads by themselves the resources that came broken or in parts.
 func (r *run) readAgain(ctx context.Context) error {
 	r.mu.Lock()
-	todo := r.rereads
-	r.rereads = map[string]reread{}
+	todo := maps.Clone(r.rereads)
 	r.mu.Unlock()
 	n := r.ledger.begin(&node{label: "resources to be read by themselves"})
 	err := each(ctx, workers, slices.Sorted(maps.Keys(todo)), func(ctx context.Context, ref string) error {
@@ -219,9 +218,20 @@ func (r *run) readAgain(ctx context.Context) error {
 			p.Type, p.ID = cutRef(ref)
 		}
 		if r.has(p.Type, p.ID) {
+			r.mu.Lock()
+			delete(r.rereads, ref)
+			r.mu.Unlock()
 			return nil
 		}
 		x := todo[ref]
+		// What is still to be read stays on the list until it has been: a saved state must not forget it.
+		defer func() {
+			if r.ctx.Err() == nil {
+				r.mu.Lock()
+				delete(r.rereads, ref)
+				r.mu.Unlock()
+			}
+		}()
 		_, fail := r.readFrom(ctx, p.Type, p.ID, forData, source{
 			op: "read", typ: p.Type, strategy: x.from.strategy, read: true, companion: x.from.companion, unattributed: x.trusted(),
 		})
@@ -264,9 +274,15 @@ func cutRef(ref string) (typ, id string) {
 func (r *run) decide(ctx context.Context) error {
 	r.mu.Lock()
 	todo := slices.Sorted(maps.Keys(r.late))
-	clear(r.late)
 	r.mu.Unlock()
 	return each(ctx, workers, todo, func(ctx context.Context, ref string) error {
+		defer func() {
+			if r.ctx.Err() == nil {
+				r.mu.Lock()
+				delete(r.late, ref)
+				r.mu.Unlock()
+			}
+		}()
 		typ, id := cutRef(ref)
 		if r.has(typ, id) {
 			return nil

@@ -69,11 +69,12 @@ type run struct {
 	innerBytes int
 	probing    sync.Mutex // one probe for batches
 
-	filled   atomic.Int64 // parts asked for to fill what was cut
-	asked    atomic.Bool  // a whole question has been asked: the first one is never put off
-	answered atomic.Bool  // anything at all came from the server
-	purpose  [4]atomic.Int64
-	resent   atomic.Int64
+	verifying atomic.Int32 // answers are being changed: see verify
+	filled    atomic.Int64 // parts asked for to fill what was cut
+	asked     atomic.Bool  // a whole question has been asked: the first one is never put off
+	answered  atomic.Bool  // anything at all came from the server
+	purpose   [4]atomic.Int64
+	resent    atomic.Int64
 
 	events sync.Mutex
 	report *Report
@@ -189,9 +190,15 @@ func (r *run) chooseTypes() {
 			r.types = append(r.types, name)
 		}
 	}
+	extra := 0
 	for _, name := range r.caps.Types() {
+		if extra > maxExtraTypes {
+			r.ledger.gap(Gap{Reason: Limited, Detail: "metadata lists more types that no table knows than are asked for"})
+			break
+		}
 		if _, known := r.table.Lookup(name); !known && name != "Patient" && isTypeName(name) && r.wants(name) && r.caps.ClaimsSearchBy(name, "patient", "subject") {
 			r.types = append(r.types, name)
+			extra++
 		}
 	}
 	slices.Sort(r.types)
@@ -200,6 +207,9 @@ func (r *run) chooseTypes() {
 	}
 	r.chooseRevincludes()
 }
+
+// maxExtraTypes bounds the types beyond the tables that are asked for because metadata lists them.
+const maxExtraTypes = 200
 
 // chooseAgain owes for another id of the patient what was owed for the first.
 func (r *run) chooseAgain() {
@@ -359,8 +369,9 @@ func (r *run) complete(ctx context.Context) error {
 			}
 		}
 		r.mu.Lock()
-		done := len(r.doubts)+len(r.rereads)+len(r.late)+r.front.len() == 0
+		done := len(r.doubts)+len(r.rereads)+len(r.late)+len(r.failures)+r.front.len() == 0
 		r.mu.Unlock()
+		done = done && !r.ledger.unchecked()
 		if done {
 			return nil
 		}

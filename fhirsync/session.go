@@ -99,7 +99,7 @@ func (s *Session) Pages(ctx context.Context, q Query) iter.Seq2[*Page, error] {
 		}
 		stopped := false
 		err := s.r.ask(ctx, x, s.strategy, func(p *Page) bool {
-			stopped = !yield(p, nil)
+			stopped = stopped || !yield(p, nil) // yield must not be called again once the loop was left.
 			return !stopped
 		})
 		if err != nil && !stopped {

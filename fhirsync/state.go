@@ -149,7 +149,7 @@ func (r *run) restore(s *savedState) {
 		r.front.want[t.Type+"/"+t.ID] = &target{typ: t.Type, id: t.ID, path: t.Path, count: t.Count}
 	}
 	for _, ref := range s.Again {
-		r.rereads[ref] = reread{why: "came broken or in parts", from: source{op: "search", strategy: r.strategy.Name()}}
+		r.rereads[ref] = reread{why: "came broken or in parts", from: source{op: "search", strategy: r.strategy.Name(), unattributed: true}}
 	}
 	for _, ref := range s.Late {
 		r.late[ref] = true
@@ -171,7 +171,7 @@ func (r *run) checkpoint() {
 		r.savedAt = time.Now()
 	}
 	r.mu.Unlock()
-	if !due || r.ctx.Err() != nil {
+	if !due || r.ctx.Err() != nil || r.verifying.Load() > 0 {
 		return
 	}
 	raw := r.snapshot() // before do: all it speaks for is in the writer's queue already.
@@ -266,6 +266,8 @@ func (r *run) snapshot() []byte {
 		switch {
 		case g.Reason == Shared || g.Reason == Linked:
 			s.Gaps = append(s.Gaps, *g)
+		case g.Ref != "" && g.Reason.Verdict() != Complete && r.front.unresolved[g.Ref] == nil:
+			s.Gaps = append(s.Gaps, *g) // what it is about came, and was refused or could not be read: it is not asked for again.
 		case g.Ref == "" && g.Reason.Verdict() != Complete:
 			doubtful[g.Type] = true
 		}

@@ -23,6 +23,8 @@ type source struct {
 	companion bool
 	// read: it is the answer to a read, so that reading it again is of no use.
 	read bool
+	// more: further pages follow.
+	more bool
 	// late: all searches have ended, so that the owner of a Provenance can be told by its targets.
 	late bool
 }
@@ -54,7 +56,8 @@ func (r *run) takeIn(ctx context.Context, b *jsonscan.Bundle, body []byte, src s
 	)
 	for i := range b.Entries {
 		e := &b.Entries[i]
-		match := !src.companion && (e.Mode == "match" || e.Mode == "" && (e.ResourceType == src.typ || src.typ == ""))
+		// What is called a match and is of another type than the question is for answers it no more than an include does.
+		match := !src.companion && (e.Mode == "match" || e.Mode == "") && (e.ResourceType == src.typ || src.typ == "")
 		if e.ResourceType == "OperationOutcome" {
 			issues := issuesOf(e.Resource)
 			out.issues = append(out.issues, issues...)
@@ -130,6 +133,9 @@ func (r *run) takeIn(ctx context.Context, b *jsonscan.Bundle, body []byte, src s
 			accepted = append(accepted, c)
 		case unattributed:
 			switch {
+			case trusted && src.chain != nil && src.more:
+				// A later page may show that the filter is ignored.
+				src.chain.hold(c, src)
 			case trusted:
 				accepted = append(accepted, c)
 			case src.chain != nil:
@@ -217,7 +223,7 @@ func (r *run) quarantine(ctx context.Context, typ, id, why string, raw []byte, s
 		Run: r.id, Server: r.server.name, PatientID: r.patientID, Type: typ, ID: id, Reason: why, Raw: slices.Clone(raw),
 	}
 	// A store that fails here ends the run; a run that is over needs no quarantine.
-	if err := r.writer.do(ctx, func(ctx context.Context) error { return r.writer.quarantine(ctx, []Quarantined{item}) }); err != nil && ctx.Err() == nil {
+	if err := r.writer.do(r.ctx, func(ctx context.Context) error { return r.writer.quarantine(ctx, []Quarantined{item}) }); err != nil && r.ctx.Err() == nil {
 		r.storeFailed(err)
 	}
 }
@@ -297,7 +303,6 @@ func (r *run) accept(ctx context.Context, accepted []candidate, found []refs.Fou
 			continue
 		}
 		r.mark(typ, key)
-		delete(r.rereads, typ+"/"+c.id)
 		fresh = append(fresh, c)
 		size += len(c.entry.Resource)
 		if typ == "Patient" {
@@ -336,13 +341,14 @@ func (r *run) accept(ctx context.Context, accepted []candidate, found []refs.Fou
 			Origin: Origin{Strategy: src.strategy, Op: src.op, Received: now},
 		}
 	}
-	if err := r.writer.deliver(ctx, resources); err != nil {
+	if err := r.writer.deliver(r.ctx, resources); err != nil {
 		r.undo(resources)
 		return nil, err
 	}
 	r.mu.Lock()
 	for i := range resources {
 		r.seen[identOf(resources[i].Type, resources[i].ID)] &^= onItsWay
+		delete(r.rereads, resources[i].Type+"/"+resources[i].ID)
 	}
 	r.mu.Unlock()
 	return resources, nil

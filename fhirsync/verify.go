@@ -11,6 +11,9 @@ import (
 	"github.com/fhirsync/fhirsync-go/internal/jsonscan"
 )
 
+// alwaysCounted is the number of matches from which an answer is checked by a count on any server.
+const alwaysCounted = 100
+
 // trustAfter is how many counts of a server must have agreed with what came until a count is asked only where there is a reason.
 const trustAfter = 15
 
@@ -36,6 +39,9 @@ func (r *run) verify(ctx context.Context) error {
 		}
 	}
 	r.ledger.mu.Unlock()
+	// Answers are changed from here on: no state is saved meanwhile.
+	r.verifying.Add(1)
+	defer r.verifying.Add(-1)
 	var counts []*url.URL
 	for _, c := range todo {
 		if c.a != nil && r.countDue(c.a, c.typ, c.closure) {
@@ -53,7 +59,13 @@ func (r *run) verify(ctx context.Context) error {
 			others := slices.DeleteFunc(r.forms(c.typ), func(f form) bool { return f == c.a.form })
 			r.ledger.with(c.typ, func(e *typeEntry) { e.checked = false })
 			q := question{typ: c.typ}
-			return r.askForms(ctx, q, others, &tally{empty: true}, true, "", func(*Page) bool { return true })
+			err := r.askForms(ctx, q, others, &tally{empty: true, answer: &chainAnswer{answer: *c.a}}, true, "", func(*Page) bool { return true })
+			r.ledger.with(c.typ, func(e *typeEntry) {
+				if e.whole != nil {
+					e.whole.again = true
+				}
+			})
+			return err
 		}
 		return r.verifyType(ctx, c.typ, c.a, c.closure)
 	})
@@ -68,10 +80,14 @@ func (a *answer) looksCapped() bool {
 // have not agreed often enough.
 func (r *run) countDue(a *answer, typ string, closure int) bool {
 	trusted, fails := false, false
-	r.server.facts.with(func(f *facts) { trusted, fails = f.agreed >= trustAfter, f.counts == countFails })
+	r.server.facts.with(func(f *facts) { trusted, fails = f.agreed >= trustAfter, f.uncounted(typ) })
 	sign := a.hadTotal && a.total > a.matches || a.early || a.totals || a.lost != nil || closure > 0 || a.parted || r.last[typ] > a.matches ||
 		a.inside && a.matches > 0
-	return !fails && a.form.names() && (sign || a.looksCapped() || a.matches > 0 && !trusted)
+	// A share stays on for servers that were always right, and all of it for long answers, where one request more is little, and for those
+	// without a total, of which nothing else shows that they are whole.
+	id := identOf(typ, r.asking)
+	share := a.matches >= alwaysCounted || id[0]%recheckOneIn == 0
+	return !fails && a.form.names() && (sign || a.looksCapped() || a.matches > 0 && (!trusted || share || !a.hadTotal))
 }
 
 // verifyType checks one answer, and brings in parts what it shows to be missing.
@@ -98,7 +114,12 @@ func (r *run) verifyType(ctx context.Context, typ string, a *answer, closure int
 			return context.Cause(r.ctx)
 		}
 		a.inside = false
-		if b.err == nil && b.foreign == 0 && b.matches >= a.matches {
+		switch {
+		case b.err != nil:
+			g := r.gapOf(Failed, b.err)
+			g.Type = typ
+			a.lost = &g
+		case b.foreign == 0 && b.matches >= a.matches:
 			again := a.again
 			*a = b.answer
 			a.again, a.inside = again, false
@@ -129,6 +150,7 @@ func (r *run) verifyType(ctx context.Context, typ string, a *answer, closure int
 	}
 	switch {
 	case ok && count > a.matches:
+		r.server.facts.with(func(f *facts) { f.agreed = 0 })
 		evidence = None
 		r.ledger.gapOnce(Gap{Type: typ, Reason: Truncated, Count: count - a.matches, Detail: truncatedText(a, count)})
 	case ok:
@@ -249,10 +271,14 @@ func (r *run) countAddress(q question, f form) *url.URL {
 	return r.server.address(params, q.typ)
 }
 
+// countlessTypes is how many types must refuse to be counted until a server is taken not to count at all.
+const countlessTypes = 3
+
 // count asks the server how many resources a question finds; ok is false where it does not say.
 func (r *run) count(ctx context.Context, q question, f form) (n int, ok bool) {
 	fails := false
-	r.server.facts.with(func(f *facts) { fails = f.counts == countFails })
+	id := identOf(q.typ, r.asking)
+	r.server.facts.with(func(f *facts) { fails = f.uncounted(q.typ) && id[0]%recheckOneIn != 0 })
 	if fails {
 		return 0, false
 	}
@@ -270,8 +296,12 @@ func (r *run) count(ctx context.Context, q question, f form) (n int, ok bool) {
 		switch {
 		case works:
 			k.counts = countWorks
-		case (fail == nil || refused) && k.counts == countUnknown:
-			k.counts = countFails
+			delete(k.countless, q.typ)
+		case fail == nil || refused:
+			// One type may be an exception; several, and none that works, are the server.
+			if k.countless[q.typ] = true; len(k.countless) >= countlessTypes && k.counts == countUnknown {
+				k.counts = countFails
+			}
 		}
 	})
 	return b.Total, works

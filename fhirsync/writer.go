@@ -115,6 +115,7 @@ func (w *writer) loop(ctx context.Context) {
 			w.take(ctx, d)
 			if d.last {
 				w.flush(ctx)
+				w.drain()
 				return
 			}
 		case <-timer.C:
@@ -147,6 +148,21 @@ func (w *writer) take(ctx context.Context, d delivery) {
 		err = d.do(ctx)
 	}
 	d.did <- err
+}
+
+// drain turns away what a strategy brings after its end.
+func (w *writer) drain() {
+	for {
+		select {
+		case d := <-w.in:
+			w.r.client.inFlight.leave(d.held)
+			if d.did != nil {
+				d.did <- errEnded
+			}
+		default:
+			return
+		}
+	}
 }
 
 // flush puts what is pending and lets others bring more.

@@ -29,7 +29,8 @@ func TestParseCapabilities(t *testing.T) {
 		typ, param string
 		want       bool
 	}{
-		{"Observation", "patient", true}, {"Observation", "subject", false},
+		{"Observation", "patient", true},
+		{"Observation", "subject", false},
 		{"Binary", "patient", false}, // read only
 		{"Goal", "patient", true},    // no list of parameters: nothing is excluded
 		{"Flag", "patient", false},   // claimed as a client, not as a server
