@@ -232,7 +232,7 @@ func (c *chain) settleHeld() {
 		c.out.foreign += len(held)
 	default:
 		// An error here means that the run is over.
-		_, err := c.r.takeIn(c.r.ctx, &jsonscan.Bundle{Entries: held}, nil, source{op: c.op(), typ: c.askedType(), strategy: c.strategy, unattributed: true})
+		_, err := c.r.takeIn(&jsonscan.Bundle{Entries: held}, nil, source{op: c.op(), typ: c.askedType(), strategy: c.strategy, unattributed: true})
 		if err != nil && c.out.err == nil {
 			c.out.err = &ServerError{Op: c.op(), Type: c.q.typ, Err: err}
 		}
@@ -428,7 +428,7 @@ func (c *chain) take(ctx context.Context, page *fetched, more bool) bool {
 		c.out.total, c.out.hadTotal = b.Total, true
 	}
 	before := len(c.pass)
-	got, err := c.r.takeIn(ctx, b, page.resp.Body(), source{
+	got, err := c.r.takeIn(b, page.resp.Body(), source{
 		op: c.op(), typ: c.askedType(), strategy: c.strategy, chain: c, more: more, unattributed: !c.out.ignored && (c.form.param == "patient" || c.form.typed || c.form.param == "" || c.form.path),
 	})
 	if err != nil {

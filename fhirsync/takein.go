@@ -47,7 +47,7 @@ type candidate struct {
 
 // takeIn goes through the entries of a page: it finds out whose each resource is, hands the patient's own to the writer, and enters into the
 // ledger whatever cannot be taken. The error means that the run is over.
-func (r *run) takeIn(ctx context.Context, b *jsonscan.Bundle, body []byte, src source) (taken, error) {
+func (r *run) takeIn(b *jsonscan.Bundle, body []byte, src source) (taken, error) {
 	var (
 		out        taken
 		candidates []candidate
@@ -74,10 +74,10 @@ func (r *run) takeIn(ctx context.Context, b *jsonscan.Bundle, body []byte, src s
 		}
 		switch {
 		case e.Err != nil || e.Resource == nil || e.ID == "":
-			r.unreadable(ctx, e, id, body, src)
+			r.unreadable(e, id, body, src)
 			continue
 		case !isTypeName(e.ResourceType):
-			r.quarantine(ctx, e.ResourceType, id, "resourceType is missing or is none", body[e.Start:e.End], src)
+			r.quarantine(e.ResourceType, id, "resourceType is missing or is none", body[e.Start:e.End], src)
 			continue
 		case r.has(e.ResourceType, id):
 			continue
@@ -93,7 +93,7 @@ func (r *run) takeIn(ctx context.Context, b *jsonscan.Bundle, body []byte, src s
 		}
 		if broken {
 			found = found[:c.from]
-			r.unreadable(ctx, e, id, body, src)
+			r.unreadable(e, id, body, src)
 			continue
 		}
 		c.to = len(found)
@@ -159,7 +159,7 @@ func (r *run) takeIn(ctx context.Context, b *jsonscan.Bundle, body []byte, src s
 		}
 	}
 	var err error
-	out.resources, err = r.accept(ctx, accepted, found, src)
+	out.resources, err = r.accept(accepted, found, src)
 	return out, err
 }
 
@@ -177,7 +177,7 @@ func (r *run) identify(e *jsonscan.Entry) string {
 
 // unreadable deals with an entry that cannot be used as it came: where its identity is known the resource is read by itself, and if that
 // is of no use either, it is a gap.
-func (r *run) unreadable(ctx context.Context, e *jsonscan.Entry, id string, body []byte, src source) {
+func (r *run) unreadable(e *jsonscan.Entry, id string, body []byte, src source) {
 	typ := e.ResourceType
 	if typ == "" {
 		if ref := refs.Parse(e.FullURL); ref.Kind == refs.Absolute || ref.Kind == refs.Relative {
@@ -203,11 +203,11 @@ func (r *run) unreadable(ctx context.Context, e *jsonscan.Entry, id string, body
 		}
 		return
 	}
-	r.quarantine(ctx, typ, id, why, body[e.Start:e.End], src)
+	r.quarantine(typ, id, why, body[e.Start:e.End], src)
 }
 
 // quarantine enters something unreadable into the ledger, and keeps its bytes where the store can.
-func (r *run) quarantine(ctx context.Context, typ, id, why string, raw []byte, src source) {
+func (r *run) quarantine(typ, id, why string, raw []byte, src source) {
 	g := Gap{Type: src.typ, Reason: Failed, Detail: why}
 	if isTypeName(typ) {
 		g.Type = typ
@@ -289,7 +289,7 @@ func (r *run) outcomeEntry(src source, issues []Issue) {
 }
 
 // accept copies resources off the page, notes what they refer to, and hands them to the writer.
-func (r *run) accept(ctx context.Context, accepted []candidate, found []refs.Found, src source) ([]Resource, error) {
+func (r *run) accept(accepted []candidate, found []refs.Found, src source) ([]Resource, error) {
 	fresh := accepted[:0]
 	size := 0
 	r.mu.Lock()
@@ -403,7 +403,7 @@ func (r *run) readFrom(ctx context.Context, typ, id string, why purpose, src sou
 	}
 	body := resp.Body()
 	b := &jsonscan.Bundle{Entries: []jsonscan.Entry{{Header: head, End: len(body), Resource: trimBOM(body), Mode: "match"}}}
-	got, err := r.takeIn(ctx, b, body, src)
+	got, err := r.takeIn(b, body, src)
 	if err != nil {
 		fail.Err = err
 		return taken{}, fail
