@@ -209,10 +209,10 @@ func (r *run) followOne(ctx context.Context, t *target) error {
 // readAgain reads by themselves the resources that came broken or in parts.
 func (r *run) readAgain(ctx context.Context) error {
 	r.mu.Lock()
-	todo := maps.Clone(r.rereads)
+	pending := maps.Clone(r.rereads)
 	r.mu.Unlock()
 	n := r.ledger.begin(&node{label: "resources to be read by themselves"})
-	err := each(ctx, workers, slices.Sorted(maps.Keys(todo)), func(ctx context.Context, ref string) error {
+	err := each(ctx, workers, slices.Sorted(maps.Keys(pending)), func(ctx context.Context, ref string) error {
 		p := refs.Parse(ref)
 		if p.Kind != refs.Relative {
 			p.Type, p.ID = cutRef(ref)
@@ -223,7 +223,7 @@ func (r *run) readAgain(ctx context.Context) error {
 			r.mu.Unlock()
 			return nil
 		}
-		x := todo[ref]
+		x := pending[ref]
 		// What is still to be read stays on the list until it has been: a saved state must not forget it.
 		defer func() {
 			if r.ctx.Err() == nil {
@@ -273,9 +273,9 @@ func cutRef(ref string) (typ, id string) {
 // decide looks again at each Provenance and AuditEvent that names another patient: it is ours if what it is about is.
 func (r *run) decide(ctx context.Context) error {
 	r.mu.Lock()
-	todo := slices.Sorted(maps.Keys(r.late))
+	pending := slices.Sorted(maps.Keys(r.late))
 	r.mu.Unlock()
-	return each(ctx, workers, todo, func(ctx context.Context, ref string) error {
+	return each(ctx, workers, pending, func(ctx context.Context, ref string) error {
 		defer func() {
 			if r.ctx.Err() == nil {
 				r.mu.Lock()

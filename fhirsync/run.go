@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -390,101 +389,6 @@ func (r *run) reportUnsure() {
 			Detail: "every question found nothing, and nothing has come from this server yet that shows that it understands them",
 		})
 	}
-}
-
-// readMetadata reads the CapabilityStatement, or finds out that there is none, and chooses the types.
-func (r *run) readMetadata() error {
-	caps, err := r.server.capabilities(r.ctx, func(req *transport.Request) (*transport.Response, error) {
-		return r.send(r.ctx, "metadata", "", forMetadata, req)
-	})
-	if r.ctx.Err() != nil {
-		return context.Cause(r.ctx)
-	}
-	var noCaps *ServerError
-	switch {
-	case errors.As(err, &noCaps):
-		r.noCaps = noCaps
-		r.ledger.note("", "metadata could not be read: "+noCaps.reason())
-	case err != nil:
-		return err
-	default:
-		r.caps = caps
-		table, ok := compartment.For(caps.FHIRVersion)
-		if !ok {
-			return &VersionError{Version: caps.FHIRVersion}
-		}
-		if table != r.table {
-			r.table = table
-			r.people.table = table
-			r.ledger.disown()
-		}
-	}
-	r.chooseTypes()
-	return nil
-}
-
-// readPatient brings the Patient: by read, and where that is refused, by search.
-func (r *run) readPatient() error {
-	got, fail := r.read(r.ctx, "Patient", r.asking, forData, asMatch)
-	if r.ctx.Err() != nil {
-		return context.Cause(r.ctx)
-	}
-	if fail == nil {
-		return r.patientCame(got)
-	}
-	if moved, ok := errors.AsType[*PatientMovedError](fail.Err); ok {
-		return moved
-	}
-	switch {
-	case fail.StatusCode == http.StatusUnauthorized || errors.Is(fail.Err, transport.ErrToken):
-		return fmt.Errorf("%w: %w", ErrUnauthorized, fail)
-	case fail.StatusCode == 0 && !r.answered.Load():
-		return fail
-	}
-	// Epic and others answer a read of a merged or hidden Patient with 404 and still find it.
-	found, searched := r.searchPatient()
-	if r.ctx.Err() != nil {
-		return context.Cause(r.ctx)
-	}
-	if found {
-		return nil
-	}
-	notFHIR := errors.Is(fail.Err, ErrNotFHIR) || fail.StatusCode == http.StatusNotFound && r.noCaps != nil && len(fail.Issues) == 0
-	switch {
-	case notFHIR && r.noCaps != nil:
-		return fmt.Errorf("%w: %w", ErrNotFHIR, fail)
-	case fail.StatusCode == http.StatusNotFound || fail.StatusCode == http.StatusGone:
-		if searched {
-			return fmt.Errorf("%w: %w", ErrPatientNotFound, fail)
-		}
-		r.ledger.fail("Patient", r.gapOf(Failed, fail))
-	case fail.StatusCode == http.StatusForbidden:
-		r.ledger.fail("Patient", r.gapOf(Denied, fail))
-	default:
-		r.ledger.fail("Patient", r.gapOf(Failed, fail))
-	}
-	return nil
-}
-
-// patientCame settles the obligation for the Patient itself.
-func (r *run) patientCame(got int) error {
-	if got == 0 && !r.has("Patient", r.asking) {
-		r.ledger.fail("Patient", Gap{Reason: Failed, Detail: "what came was not the Patient"})
-		return nil
-	}
-	r.ledger.settle("Patient", Counted, nil)
-	return nil
-}
-
-// searchPatient asks for the Patient by _id. searched tells whether the answer can be believed.
-func (r *run) searchPatient() (found, searched bool) {
-	q := question{typ: "Patient", fixed: url.Values{"_id": {r.asking}}}
-	a := r.chain(r.ctx, q, form{}, func(*Page) bool { return true }, "")
-	if r.has("Patient", r.asking) {
-		r.ledger.settle("Patient", Counted, nil)
-		return true, true
-	}
-	return false, a.err == nil || a.err.StatusCode == http.StatusNotFound
 }
 
 // mark notes that a resource has come. The caller holds mu, or nobody else is at work yet.

@@ -24,18 +24,18 @@ func (r *run) verify(ctx context.Context) error {
 		a       *answer
 		closure int
 	}
-	var todo []check
+	var pending []check
 	r.ledger.mu.Lock()
 	for _, name := range slices.Sorted(maps.Keys(r.ledger.types)) {
 		e := r.ledger.types[name]
 		switch {
 		case !e.settled:
 		case e.whole != nil && (!e.checked || e.closure > e.closureSeen):
-			todo = append(todo, check{name, e.whole, e.closure})
+			pending = append(pending, check{name, e.whole, e.closure})
 			e.checked, e.closureSeen = true, e.closure
 		case e.whole == nil && e.parts > 0 && !e.checked:
 			e.checked = true
-			todo = append(todo, check{typ: name})
+			pending = append(pending, check{typ: name})
 		}
 	}
 	r.ledger.mu.Unlock()
@@ -43,13 +43,13 @@ func (r *run) verify(ctx context.Context) error {
 	r.verifying.Add(1)
 	defer r.verifying.Add(-1)
 	var counts []*url.URL
-	for _, c := range todo {
+	for _, c := range pending {
 		if c.a != nil && r.countDue(c.a, c.typ, c.closure) {
 			counts = append(counts, r.countAddress(question{typ: c.typ}, c.a.form))
 		}
 	}
 	r.prefetch(ctx, "batch", forVerification, counts)
-	return each(ctx, workers, todo, func(ctx context.Context, c check) error {
+	return each(ctx, workers, pending, func(ctx context.Context, c check) error {
 		if c.a == nil {
 			return r.verifyParts(ctx, c.typ)
 		}
