@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -413,6 +415,59 @@ func TestQuotaHeadersAreFollowed(t *testing.T) {
 		}
 		if total < 500 {
 			t.Errorf("only %d of 600 were sent", total)
+		}
+	})
+}
+
+// What little is left of a quota is spread over the time until there is more, instead of being used up at once.
+func TestTheEndOfAQuotaIsSpread(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		end := time.Now().Add(20 * time.Second)
+		left := 11
+		l := ratelimit.New(ratelimit.Policy{Rate: 100, Start: 100, Burst: 1})
+		rt := l.Transport(tripFunc(func(*http.Request) (*http.Response, error) {
+			left--
+			return answer(http.StatusOK, headers("X-RateLimit-Limit: 1000", fmt.Sprint("X-RateLimit-Remaining: ", left), fmt.Sprint("X-RateLimit-Reset: ", time.Until(end).Seconds()))), nil
+		}))
+		for range 10 {
+			if err := ask(t, rt, t.Context(), ""); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if before := time.Until(end); before > 5*time.Second {
+			t.Errorf("the quota was used up %v before its end", before)
+		}
+	})
+}
+
+// closing notes that a body was closed.
+type closing struct {
+	io.Reader
+	closed bool
+}
+
+func (c *closing) Close() error { c.closed = true; return nil }
+
+// A RoundTripper closes the body of a request, whatever becomes of it.
+func TestABodyThatIsNotSentIsClosed(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := ratelimit.New(ratelimit.Policy{})
+		l.Pause(time.Hour)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		body := &closing{Reader: strings.NewReader("x")}
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://x.test/", body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := l.Transport(&arrivals{}).RoundTrip(req)
+		if err == nil {
+			_ = resp.Body.Close()
+		}
+		if err == nil || !body.closed {
+			t.Errorf("%v, closed %t", err, body.closed)
 		}
 	})
 }
