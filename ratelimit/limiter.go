@@ -16,15 +16,16 @@ type Limiter struct {
 
 	mu       sync.Mutex
 	pace     *pace
-	declared State     // of Policy.Limits
-	skew     skew      // of the server's clock
-	until    time.Time // nothing is sent before
-	why      Reason    // of until
-	last     pauseSpan // the pause that has ended last
-	shut     time.Time // until then nothing is sent and nobody waits
-	notYet   time.Time // what the server said when it was shut
-	underWay int       // requests that hold a slot
-	waiting  int       // in all flows
+	declared State         // of Policy.Limits
+	skew     skew          // of the server's clock
+	early    map[Class]int // what was sent before it was known
+	until    time.Time     // nothing is sent before
+	why      Reason        // of until
+	last     pauseSpan     // the pause that has ended last
+	shut     time.Time     // until then nothing is sent and nobody waits
+	notYet   time.Time     // what the server said when it was shut
+	underWay int           // requests that hold a slot
+	waiting  int           // in all flows
 	flows    map[string]*flow
 	virtual  float64     // how often the flow that was served last has been
 	blocked  Reason      // why nothing was let through when last looked at
@@ -68,7 +69,7 @@ type lease struct {
 // New makes a limiter.
 func New(p Policy) *Limiter {
 	p = p.withDefaults()
-	return &Limiter{policy: p, pace: newPace(p), flows: map[string]*flow{}, leases: map[Class]*lease{}}
+	return &Limiter{policy: p, pace: newPace(p), flows: map[string]*flow{}, leases: map[Class]*lease{}, early: map[Class]int{}}
 }
 
 // Wait blocks until one request may be sent, or returns the context's error. It takes no place among the requests under way:
@@ -381,7 +382,7 @@ func (l *Limiter) next(now time.Time) (*waiter, time.Duration, Reason) {
 			wait, known := checked[class]
 			reason := Declared
 			if !known {
-				if n, d := l.declared.free(l.skew.server(now), Ask{Class: class, Limits: l.policy.Limits, Permits: 1}); n <= 0 {
+				if n, d := l.declared.free(now, Ask{Class: class, Limits: l.policy.Limits, Permits: 1}); n <= 0 {
 					wait = max(d, time.Millisecond)
 				} else {
 					wait = l.permit(now, class)
@@ -407,7 +408,10 @@ func (l *Limiter) next(now time.Time) (*waiter, time.Duration, Reason) {
 // grant lets one through.
 func (l *Limiter) grant(w *waiter, now time.Time) {
 	l.pace.lim.AllowN(now, 1)
-	l.declared.take(l.skew.server(now), Ask{Class: w.class, Limits: l.policy.Limits, Permits: 1}, 1)
+	l.declared.take(now, Ask{Class: w.class, Limits: l.policy.Limits, Permits: 1}, 1)
+	if !l.skew.known && len(l.policy.Limits) > 0 {
+		l.early[w.class]++
+	}
 	if p := l.leases[w.class]; p != nil && l.policy.Shared != nil {
 		p.permits--
 	}
@@ -528,10 +532,26 @@ func (s *skew) see(date, sent, got time.Time) {
 	s.known, s.low, s.high = true, low, high // the first one, or a clock was set.
 }
 
-// server gives the server's time.
-func (s *skew) server(now time.Time) time.Time {
-	if !s.known {
-		return now
+// ahead is how far the server's clock is ahead of ours.
+func (s *skew) ahead() time.Duration { return (s.low + s.high) / 2 }
+
+// see takes note of a server's Date. The caller holds mu.
+func (l *Limiter) see(date, sent, got time.Time) {
+	first := !l.skew.known
+	l.skew.see(date, sent, got)
+	l.declared.ahead = l.skew.ahead()
+	if !first {
+		return
 	}
-	return now.Add((s.low + s.high) / 2)
+	// What was sent so far was counted by our clock, perhaps in another minute than the server counts it in: it counts in both.
+	for class, n := range l.early {
+		var aligned []Limit
+		for _, x := range l.policy.Limits {
+			if x.aligned() {
+				aligned = append(aligned, x)
+			}
+		}
+		l.declared.take(got, Ask{Class: class, Limits: aligned}, n)
+	}
+	clear(l.early)
 }

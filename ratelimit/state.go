@@ -14,6 +14,9 @@ type State struct {
 	Paused time.Time `json:"paused,omitzero"`
 	// Spans are what was allowed, by limit. They belong to the methods.
 	Spans map[string][]Span `json:"spans,omitempty"`
+
+	// ahead is how far the server's clock is ahead of the one by which times are given. It is for limits that are aligned to the clock.
+	ahead time.Duration
 }
 
 // Span is a time in which permits could be used, in nanoseconds since 1970, and how many.
@@ -75,7 +78,7 @@ func (s *State) free(now time.Time, a Ask) (int, time.Duration) {
 		if !l.counts(a.Class) {
 			continue
 		}
-		f, w := l.free(now, s.Spans[l.name()], a.Valid)
+		f, w := l.free(s.clock(now, l), s.Spans[l.name()], a.Valid)
 		if n = min(n, f); f <= 0 {
 			wait = max(wait, w)
 		}
@@ -94,8 +97,20 @@ func (s *State) take(now time.Time, a Ask, n int) {
 			s.Spans = map[string][]Span{}
 		}
 		name := l.name()
-		s.Spans[name] = l.take(now, s.Spans[name], a.Valid, n)
+		s.Spans[name] = l.take(s.clock(now, l), s.Spans[name], a.Valid, n)
 	}
+}
+
+// aligned tells whether spans are told apart by the clock. Short ones are not: clocks are known to half a second at best. To take them for
+// any span of that length is stricter.
+func (l *Limit) aligned() bool { return l.Aligned && l.Per >= fineness*time.Second }
+
+// clock gives the time that counts for a limit. A rolling one needs a clock that never jumps, an aligned one that of the server.
+func (s *State) clock(now time.Time, l *Limit) time.Time {
+	if l.aligned() {
+		return now.Add(s.ahead)
+	}
+	return now
 }
 
 func (l *Limit) counts(c Class) bool {
@@ -126,7 +141,7 @@ func floor(t, per int64) int64 {
 
 func (l *Limit) free(now time.Time, spans []Span, valid time.Duration) (int, time.Duration) {
 	t := now.UnixNano()
-	if l.Aligned {
+	if l.aligned() {
 		first, last := l.windows(now, valid)
 		n, wait := l.Requests, time.Duration(0)
 		for _, s := range spans {
@@ -154,7 +169,7 @@ func (l *Limit) free(now time.Time, spans []Span, valid time.Duration) (int, tim
 
 func (l *Limit) take(now time.Time, spans []Span, valid time.Duration, n int) []Span {
 	t, per := now.UnixNano(), int64(l.Per)
-	if l.Aligned {
+	if l.aligned() {
 		first, last := l.windows(now, valid)
 		spans = slices.DeleteFunc(spans, func(s Span) bool { return s.From < first })
 		for from := first; from <= last; from += per {

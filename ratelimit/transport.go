@@ -46,7 +46,7 @@ func (l *Limiter) observe(resp *http.Response, class Class, sent time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if date, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
-		l.skew.see(date, sent, now)
+		l.see(date, sent, now)
 	}
 	if isRefusal(resp.StatusCode) {
 		l.pace.refuse(now, sent)
