@@ -39,10 +39,11 @@ type taken struct {
 
 // candidate is an entry that may go to the store.
 type candidate struct {
-	entry    *jsonscan.Entry
-	id       string
-	from, to int // its references among all
-	owner    ownership
+	entry     *jsonscan.Entry
+	id        string
+	from, to  int // its references among all
+	owner     ownership
+	elsewhere int // contents that its attachments only name
 }
 
 // takeIn goes through the entries of a page: it finds out whose each resource is, hands the patient's own to the writer, and enters into the
@@ -53,6 +54,7 @@ func (r *run) takeIn(b *jsonscan.Bundle, body []byte, src source) (taken, error)
 		candidates []candidate
 		found      []refs.Found
 		outsiders  int
+		walker     jsonscan.Walker
 	)
 	for i := range b.Entries {
 		e := &b.Entries[i]
@@ -97,6 +99,7 @@ func (r *run) takeIn(b *jsonscan.Bundle, body []byte, src source) (taken, error)
 			continue
 		}
 		c.to = len(found)
+		c.elsewhere = attachmentURLs(&walker, e.Resource)
 		how := asCompanion
 		if match {
 			how = asMatch
@@ -309,6 +312,9 @@ func (r *run) accept(accepted []candidate, found []refs.Found, src source) ([]Re
 			r.people.link(found[c.from:c.to])
 		}
 		r.front.wantAll(r, typ, found[c.from:c.to])
+		if c.elsewhere > 0 {
+			r.front.skipped["contents that an Attachment.url names"] += c.elsewhere
+		}
 	}
 	r.mu.Unlock()
 	if len(fresh) == 0 {
