@@ -397,7 +397,7 @@ func (c *chain) next(page *fetched) (next *url.URL, mapped bool, done func()) {
 	if page.number >= maxPages {
 		return nil, false, sign("more pages than are followed")
 	}
-	next, mapped, ok := transport.NextLink(c.r.server.base, page.resp.URL, link)
+	next, mapped, ok := c.r.server.http.NextLink(page.resp.URL, link)
 	if !ok {
 		return nil, false, sign("a next link that leads nowhere")
 	}

@@ -259,13 +259,14 @@ func pollWait(resp *transport.Response, otherwise time.Duration) time.Duration {
 	return otherwise
 }
 
-// onOrigin resolves an address that a header named. Anything that is not on the server's own origin is refused.
+// onOrigin resolves an address that a header named. Anything that is neither on the server's own origin nor on one the caller trusts is
+// refused.
 func (r *run) onOrigin(from *url.URL, address string) (*url.URL, bool) {
 	if address == "" || len(address) > transport.MaxLink {
 		return nil, false
 	}
 	u, err := from.Parse(address)
-	if err != nil || !transport.SameOrigin(r.server.base, u) {
+	if err != nil || !r.server.http.Owns(u) {
 		return nil, false
 	}
 	u.Fragment = ""

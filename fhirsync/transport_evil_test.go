@@ -200,6 +200,33 @@ func TestTrustedOrigins(t *testing.T) {
 				t.Errorf("trusted %t, reached %t: %v\n%s", trusted, reached, err, rep)
 			}
 		}
+		for _, trusted := range []bool{true, false} {
+			srv := fhirtest.NewServer(rec)
+			srv.MaxCount = 10
+			srv.Alias(pages + "/r4")
+			srv.Inject(fhirtest.NextForeignHost(pages + "/r4"))
+			server := guarded(srv.BaseURL())
+			if trusted {
+				server.TrustedOrigins = []string{pages}
+			}
+			store := new(memstore.Store)
+			rep, err := newClient(t, srv, fhirsync.Config{}).Sync(t.Context(), server, rec.PatientID, store, nil)
+			if lost, _ := missing(srv, rec.PatientID, store); err != nil || len(lost) > 0 {
+				t.Errorf("next links to a trusted (%t) origin: lost %v, %v\n%s", trusted, lost, err, rep)
+			}
+			reached := false
+			for _, r := range srv.Requests() {
+				if r.Interaction == fhirtest.Foreign {
+					reached = true
+					if r.Header.Get("Authorization") != "Bearer "+theToken {
+						t.Error("a trusted origin did not get the token")
+					}
+				}
+			}
+			if reached != trusted {
+				t.Errorf("trusted %t, next link followed there %t", trusted, reached)
+			}
+		}
 		c := newClient(t, fhirtest.NewServer(), fhirsync.Config{})
 		for _, bad := range []string{"", "pages.example.test", "http://pages.example.test", "https://u:p@pages.example.test", "https://pages.example.test/path", "file:///"} {
 			server := guarded("https://fhir.example.test/r4")
