@@ -37,6 +37,9 @@ func (r *Report) String() string {
 	}
 	if r.Interrupted {
 		b.WriteString("  interrupted: it did not reach its end\n")
+		if !r.NotBefore.IsZero() {
+			fmt.Fprintf(&b, "  the server wants to be left alone until %s\n", r.NotBefore.Format(time.RFC3339))
+		}
 		if !r.Resumable {
 			b.WriteString("  not resumable: the next sync begins anew\n")
 		}

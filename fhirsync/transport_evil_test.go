@@ -267,6 +267,9 @@ func TestNotBefore(t *testing.T) {
 				if d := time.Until(rep.NotBefore); d < c.want-time.Minute || d > c.want {
 					t.Errorf("not before %v from now, want %v", d, c.want)
 				}
+				if !strings.Contains(rep.String(), "until "+rep.NotBefore.Format(time.RFC3339)) {
+					t.Errorf("the text does not say when to come back:\n%s", rep)
+				}
 				refused := 0
 				for _, r := range srv.Requests() {
 					if r.Status >= 400 {
