@@ -255,17 +255,23 @@ func (r *run) postBatch(ctx context.Context, op string, why purpose, addresses [
 		return nil, false
 	}
 	out := make([]inner, len(addresses))
+	throttled := false
 	for i := range b.Entries {
 		e := &b.Entries[i]
 		status, _, _ := strings.Cut(strings.TrimSpace(e.Status), " ")
 		if len(status) == 3 && e.Err == nil {
 			out[i].status = int(status[0]-'0')*100 + int(status[1]-'0')*10 + int(status[2]-'0')
 		}
+		throttled = throttled || out[i].status == http.StatusTooManyRequests
 		if e.Resource == nil || e.ResourceType == "OperationOutcome" && out[i].status == http.StatusOK {
 			out[i].status = 0
 			continue
 		}
 		out[i].body = bytes.Clone(e.Resource)
+	}
+	if throttled {
+		// The transport saw a 200. What was refused inside is asked for again by itself, and not at the old pace.
+		r.server.client.limiter(r.server.base.String()).Refused(0)
 	}
 	return out, true
 }

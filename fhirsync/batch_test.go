@@ -1,6 +1,8 @@
 package fhirsync_test
 
 import (
+	"net/http"
+	"sync"
 	"testing"
 	"testing/synctest"
 
@@ -44,5 +46,33 @@ func TestBatchFaults(t *testing.T) {
 				})
 			})
 		}
+	}
+}
+
+// A 429 inside the answer to a batch, which itself is a 200, slows the client down like any other.
+func TestRefusalInsideBatchIsHeeded(t *testing.T) {
+	t.Parallel()
+	slowest := map[int]float64{}
+	for _, status := range []int{http.StatusForbidden, http.StatusTooManyRequests} {
+		synctest.Test(t, func(t *testing.T) {
+			rec := fhirtest.Generate(fhirtest.Options{Seed: 23, Size: 200})
+			srv := fhirtest.NewServer(rec)
+			srv.Batch = true
+			srv.Inject(fhirtest.BatchEntryStatus(status, 3))
+			client := newClient(t, srv, fhirsync.Config{})
+			slowest[status] = client.Rate(srv.BaseURL())
+			var mu sync.Mutex
+			rep, err := client.Sync(t.Context(), fhirsync.Server{BaseURL: srv.BaseURL()}, rec.PatientID, new(memstore.Store), &fhirsync.SyncOptions{OnEvent: func(fhirsync.Event) {
+				mu.Lock()
+				defer mu.Unlock()
+				slowest[status] = min(slowest[status], client.Rate(srv.BaseURL()))
+			}})
+			if err != nil {
+				t.Fatalf("%v\n%s", err, rep)
+			}
+		})
+	}
+	if slowest[http.StatusTooManyRequests] >= slowest[http.StatusForbidden] {
+		t.Errorf("lowest rates by status inside the batch: %v", slowest)
 	}
 }
