@@ -39,7 +39,8 @@ import (
 // credentials were not accepted any longer; and it is listed by [Playback.Unmatched].
 //
 // Which of several forms of a question a client uses may depend on which answer comes first. So a search that names the patient as "id" and
-// was recorded with "Patient/id" only, or the other way round, has the answer that was recorded. A batch whose like was not recorded is put together of the answers that its requests had in other batches or by themselves.
+// was recorded with "Patient/id" only, or the other way round, has the answer that was recorded, unless the trace shows that the server finds
+// nothing in that form: then it finds nothing. A batch whose like was not recorded is put together of the answers that its requests had in other batches or by themselves.
 //
 // What cannot be told from a trace is not the same: ids that differed in letter case alone differ in more, compressed answers come plain, a
 // body that broke is filled with white space up to where it broke, and every resource has version 1 and the same date.
@@ -307,7 +308,7 @@ func (p *Playback) match(q question) *exchange {
 	if len(p.byKey[key]) == 0 {
 		x := p.bind(q)
 		if other := q.otherwise(p.patient); x == nil && len(p.byKey[other.key()]) > 0 {
-			x = p.byKey[other.key()][0]
+			x = cmp.Or(p.barren(q), p.byKey[other.key()][0])
 		}
 		if x == nil {
 			return nil
@@ -318,6 +319,35 @@ func (p *Playback) match(q question) *exchange {
 	i := p.next[key]
 	p.next[key] = i + 1
 	return list[min(i, len(list)-1)]
+}
+
+// barren finds an empty answer to a search in the form of this one if that form has brought nothing in the whole trace, and the other form
+// has: the server does not understand it, and must not seem to. It is nil where that cannot be said.
+func (p *Playback) barren(q question) *exchange {
+	mine := q.patientForm(p.patient)
+	var empty *exchange
+	others := false
+	for _, x := range p.exchanges {
+		s := x.Shape
+		if s == nil || s.Kind != "bundle" || x.Status != http.StatusOK {
+			continue
+		}
+		form := x.asked.patientForm(p.patient)
+		brought := len(s.Entries) > 0 || s.Total != nil && *s.Total > 0
+		switch {
+		case form == "":
+		case form != mine:
+			others = others || brought
+		case brought:
+			return nil
+		case empty == nil:
+			empty = x
+		}
+	}
+	if !others {
+		return nil
+	}
+	return empty
 }
 
 // bind finds an exchange that asks the same but for values that have not been met, and binds its placeholders to them.

@@ -256,6 +256,19 @@ func (q question) otherwise(patient string) question {
 	return q
 }
 
+// patientForm is the form in which a search names the patient: "id", "Patient/id", or "" where it does not.
+func (q question) patientForm(patient string) string {
+	for _, x := range q.params {
+		switch x.value {
+		case patient:
+			return "id"
+		case "Patient/" + patient:
+			return "Patient/id"
+		}
+	}
+	return ""
+}
+
 // form is what questions have in common that differ in values alone.
 func (q question) form() string {
 	b := []byte(q.method)

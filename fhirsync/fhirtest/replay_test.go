@@ -201,3 +201,26 @@ func TestReplayRefusesOthers(t *testing.T) {
 		t.Error("a trace that was cut is of use all the same")
 	}
 }
+
+// A server that finds nothing by the id alone must not seem to find something by it, only because the client asks in another order.
+func TestReplayOfAFormThatFindsNothing(t *testing.T) {
+	t.Parallel()
+	const head = `{"fhirsyncTrace":1,"patient":"{id-1}"}
+{"n":1,"method":"GET","url":"{base}/Goal?patient={id-1}","status":200,"size":60,"shape":{"kind":"bundle","type":"searchset","total":0}}
+{"n":2,"method":"GET","url":"{base}/Flag?patient=Patient/{id-1}","status":200,"size":300,"shape":{"kind":"bundle","type":"searchset","total":1,"entries":[{"fullUrl":"own","resource":{"type":"Flag","id":"{id-2}","size":90}}]}}
+`
+	for name, c := range map[string]struct {
+		more, want string
+	}{
+		"finds nothing": {"", `"total":0`},
+		"found something": {
+			`{"n":3,"method":"GET","url":"{base}/List?patient={id-1}","status":200,"size":60,"shape":{"kind":"bundle","type":"searchset","total":4}}` + "\n", `"total":1`,
+		},
+	} {
+		p := playback(t, head+c.more)
+		a := get(t.Context(), p.Client(), p.BaseURL()+"/Flag?patient=id-1")
+		if a.status != http.StatusOK || !strings.Contains(string(a.body), c.want) {
+			t.Errorf("%s: %d %s", name, a.status, a.body)
+		}
+	}
+}
