@@ -17,6 +17,8 @@ type Capabilities struct {
 	FHIRVersion string
 	// SoftwareName, SoftwareVersion and Publisher identify the product; each "" where absent.
 	SoftwareName, SoftwareVersion, Publisher string
+	// ImplementationDescription is implementation.description, which names the product on servers without software; "" where absent.
+	ImplementationDescription string
 	// ImplementationURL is the base URL that the server believes it has; "" where absent. It is information, never followed.
 	ImplementationURL string
 	// Formats are the media types and codes of format.
@@ -104,8 +106,8 @@ func ParseCapabilities(raw []byte) (*Capabilities, error) {
 		FHIRVersion    lenient[string] `json:"fhirVersion"`
 		Publisher      lenient[string] `json:"publisher"`
 		Format         lenient[[]string]
-		Software       lenient[struct{ Name, Version string }] `json:"software"`
-		Implementation lenient[struct{ URL string }]           `json:"implementation"`
+		Software       lenient[struct{ Name, Version string }]             `json:"software"`
+		Implementation lenient[struct{ URL, Description lenient[string] }] `json:"implementation"`
 		Rest           lenient[[]lenient[struct {
 			Mode      string
 			Operation lenient[[]lenient[struct{ Name string }]]
@@ -129,8 +131,9 @@ func ParseCapabilities(raw []byte) (*Capabilities, error) {
 	}
 	c := &Capabilities{
 		Known: true, FHIRVersion: s.FHIRVersion.v, Publisher: s.Publisher.v, Formats: s.Format.v,
-		SoftwareName: s.Software.v.Name, SoftwareVersion: s.Software.v.Version, ImplementationURL: s.Implementation.v.URL,
-		types: map[string]TypeCapabilities{},
+		SoftwareName: s.Software.v.Name, SoftwareVersion: s.Software.v.Version, ImplementationURL: s.Implementation.v.URL.v,
+		ImplementationDescription: s.Implementation.v.Description.v,
+		types:                     map[string]TypeCapabilities{},
 	}
 	for _, rest := range s.Rest.v {
 		if rest.v.Mode == "client" {
