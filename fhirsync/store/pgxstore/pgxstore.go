@@ -12,6 +12,8 @@
 //
 // It is a module of its own, so that who does not use PostgreSQL does not get pgx.
 //
+// [Limits] are limits that several processes share through the database.
+//
 // # Searching with jsonb
 //
 // [Options.JSONB] adds to the table of resources a column json of type jsonb that the database itself derives from the body, and a GIN index
