@@ -55,6 +55,8 @@ type chain struct {
 	types     map[string]int     // distinct matches by type
 	post      bool               // the operation is invoked by POST
 	bare      bool               // nothing rides on it
+	bareFor   int                // the status of the refusal because of which nothing does
+	rode      bool               // the first page was asked for with riders
 	hashes    map[[32]byte]bool  // pages by what was on them
 	urls      map[string]bool    // pages by address
 	empty     int                // empty pages in a row
@@ -112,6 +114,7 @@ func (c *chain) first() *url.URL {
 		params.Del("_revinclude")
 		u.RawQuery = params.Encode()
 	}
+	c.rode = u.Query().Has("_revinclude")
 	return u
 }
 
@@ -125,7 +128,7 @@ func (r *run) searchAddress(q question, f form, count int) *url.URL {
 	if count > 0 {
 		params.Set("_count", strconv.Itoa(count))
 	}
-	if r.carries(q) && !r.server.facts.refusesRiders() {
+	if r.carries(q) && !r.server.facts.refusesRiders(q.typ) {
 		params["_revinclude"] = r.riders[q.typ]
 	}
 	if f.path {
@@ -320,8 +323,7 @@ func (c *chain) broken(page *fetched) outcome {
 		}
 		return ended
 	}
-	if e.refusal() == refusedOnce && c.r.carries(c.q) && !c.bare && !c.r.server.facts.refusesRiders() {
-		c.bare = true // whether that was the reason shows when it is answered without.
+	if c.withoutRiders(e) {
 		return smaller
 	}
 	// Perhaps it is only the _count that is refused. Blue Button, for one, takes none above 50.
@@ -536,9 +538,7 @@ func (c *chain) learn() {
 		if c.count > 0 && c.out.err == nil {
 			f.sizeProven = true
 		}
-		if c.bare && c.out.err == nil {
-			f.noRiders = true
-		}
+		c.learnRiders(f)
 		if c.q.typ != "" {
 			f.longest[c.q.typ] = max(f.longest[c.q.typ], n)
 		}

@@ -43,7 +43,8 @@ type learned struct {
 	madeUp         int // the status for a type that cannot exist; 0: not known
 
 	splits     map[string]string // by type: the parameter by which it has to be asked in parts
-	noRiders   bool              // _revinclude is refused
+	noRiders   map[string]int    // by type: the status with which a search was refused because of its _revinclude
+	ridersRode bool              // a search was answered with a _revinclude
 	commas     int               // -1: lists of values are taken for one value
 	shownNext  bool              // a next link has been seen
 	longest    map[string]int    // by type: the longest chain
@@ -86,7 +87,7 @@ func newFacts() *facts {
 	return &facts{when: map[string]stamp{}, learned: learned{
 		styles: map[bool]bool{}, forms: map[string]form{}, brought: map[string]bool{}, absent: map[string]bool{},
 		refusals: map[string]map[ident]bool{}, doubled: map[string]int{}, splits: map[string]string{}, inside: map[string]bool{}, countless: map[string]bool{},
-		operations: map[string]int{}, longest: map[string]int{},
+		operations: map[string]int{}, longest: map[string]int{}, noRiders: map[string]int{},
 	}}
 }
 
@@ -107,13 +108,6 @@ func (f *facts) setStatement(c *quirks.Capabilities) {
 
 // uncounted tells whether a count of the type is of no use. The caller holds the lock.
 func (f *facts) uncounted(typ string) bool { return f.counts == countFails || f.countless[typ] }
-
-// refusesRiders tells whether the server refuses _revinclude.
-func (f *facts) refusesRiders() bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.noRiders
-}
 
 // with runs fn under the lock.
 func (f *facts) with(fn func(f *facts)) {

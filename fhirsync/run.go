@@ -336,6 +336,7 @@ func (r *run) fetch() error {
 		}
 	}
 	r.front.report(r.ledger)
+	r.ridersLeftBehind()
 	r.reportUnsure()
 	return nil
 }
