@@ -49,8 +49,12 @@ func SameServer(base, other *url.URL) bool {
 
 // NextLink is NextLink, with links to further origins that the caller trusts left as they are.
 func (c *Client) NextLink(page *url.URL, link string) (next *url.URL, mapped, ok bool) {
-	if len(link) <= MaxLink {
-		if u, err := url.Parse(link); err == nil && u.Host != "" && c.Owns(u) && !SameOrigin(c.o.Base, u) {
+	if link != "" && len(link) <= MaxLink {
+		u, err := url.Parse(link)
+		if err == nil && u.Scheme == "" && u.Host == "" && !SameOrigin(c.o.Base, page) {
+			u = page.ResolveReference(u) // the page itself came from such an origin.
+		}
+		if err == nil && u.Host != "" && c.Owns(u) && !SameOrigin(c.o.Base, u) {
 			u.Fragment = ""
 			return u, false, true
 		}

@@ -124,6 +124,15 @@ func TestOnlyTheCallerWidensTheOrigin(t *testing.T) {
 			t.Errorf("%s: %v %t %t", link, next, mapped, ok)
 		}
 	}
+	there := address(t, "https://pages.example.test/fhir/Observation?page=1")
+	for link, want := range map[string]string{
+		"?page=2": "https://pages.example.test/fhir/Observation?page=2", "/fhir/Flag?page=3": "https://pages.example.test/fhir/Flag?page=3",
+		base + "/Observation?page=4": base + "/Observation?page=4",
+	} {
+		if next, mapped, ok := trusting.NextLink(there, link); !ok || mapped || next.String() != want {
+			t.Errorf("%s, on a page from there: %v %t %t", link, next, mapped, ok)
+		}
+	}
 	if _, _, err := do(t, client(t, s, withSecrets), get(t, "/x")); !errors.Is(err, transport.ErrForeignOrigin) {
 		t.Errorf("without trust: %v", err)
 	}
