@@ -83,6 +83,7 @@ func (r *run) chain(ctx context.Context, q question, f form, yield func(*Page) b
 			c.settleHeld()
 			c.learn()
 			c.out.matches, c.out.keys = len(c.keys), c.keys
+			r.ledger.asked(&c.q, c.out.pages, c.out.err != nil && c.out.pages == 0)
 			return &c.out
 		case smaller: // c.count was lowered
 		case expired:

@@ -53,6 +53,10 @@ type typeEntry struct {
 	floor                    Evidence
 	receivedThen, expectThen int
 	checked, verified        bool // against the server's count: begun, and done
+	// What the question for the whole type took, in the form that took most, and the parts of it, in pages.
+	wholePages, partPages int
+	tried                 bool // asked for at all
+	leastThen             int  // of the passes that are over
 }
 
 // answer is what a chain of pages for all resources of a type came to.
@@ -289,6 +293,8 @@ func (l *ledger) nextPass() {
 			e.floor = evidence
 		}
 		e.passes++
+		e.leastThen += e.least()
+		e.wholePages, e.partPages, e.tried = 0, 0, false
 		e.receivedThen = e.Received
 		if e.Expected != nil {
 			e.expectThen += *e.Expected
@@ -351,6 +357,45 @@ func (l *ledger) close(interrupted bool, cause error) {
 	for _, g := range open {
 		l.gap(g)
 	}
+}
+
+// asked notes how many pages a question had. A refusal is one.
+func (l *ledger) asked(q *question, pages int, refused bool) {
+	l.with(q.typ, func(e *typeEntry) {
+		e.tried = true
+		switch {
+		case q.whole() && !refused:
+			e.wholePages = max(e.wholePages, pages, 1)
+		case q.node != nil && q.node.isPart:
+			e.partPages += max(pages, 1)
+		}
+	})
+}
+
+// minimum is the part of RequestCounts.Minimum that the ledger knows of.
+func (l *ledger) minimum() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n := 0
+	for name, e := range l.types {
+		if name == "Patient" {
+			n += 1 + e.passes
+			continue
+		}
+		n += e.leastThen + e.least()
+	}
+	return n
+}
+
+// least is how many requests the type takes at least.
+func (e *typeEntry) least() int {
+	switch {
+	case e.wholePages > 0:
+		return e.wholePages
+	case e.tried:
+		return max(e.partPages, 1)
+	}
+	return 0
 }
 
 // report writes the ledger into a report.

@@ -99,6 +99,13 @@ func (s *Session) Plan() *Plan {
 		default:
 			step.Why = "not claimed: asked once"
 		}
+		switch covers(r.granted(), typ) {
+		case notAtAll:
+			step.Why += "; the granted scope does not cover it"
+		case partly:
+			step.Why += "; the granted scope covers a part of it"
+		case unknownCoverage, wholly:
+		}
 		p.Steps = append(p.Steps, step)
 	}
 	return p

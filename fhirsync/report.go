@@ -99,6 +99,10 @@ type RequestCounts struct {
 	Verification int `json:"verification"`
 	References   int `json:"references"`
 	Retries      int `json:"retries"`
+	// Minimum is what one would have sent who had known beforehand how to ask and had believed every answer: for the metadata where it was
+	// asked for, for the Patient, and for each type that was asked for, as many as its pages were. References are beside it. Where batches
+	// or an operation save requests, fewer are sent.
+	Minimum int `json:"minimum"`
 }
 
 // Total is the sum of all.

@@ -26,9 +26,9 @@ func (r *Report) String() string {
 		}
 	}
 	c := r.Requests
-	fmt.Fprintf(&b, "  %s of %s, %s (%d metadata, %d data, %d verification, %d references, %d retries), %s\n",
+	fmt.Fprintf(&b, "  %s of %s, %s (%d metadata, %d data, %d verification, %d references, %d retries; minimum %d), %s\n",
 		counted(r.Received(), "resource"), counted(withData, "type"), counted(c.Total(), "request"), c.Metadata, c.Data, c.Verification, c.References,
-		c.Retries, r.Finished.Sub(r.Started).Round(100*time.Millisecond))
+		c.Retries, c.Minimum, r.Finished.Sub(r.Started).Round(100*time.Millisecond))
 	if !r.ResumedFrom.IsZero() {
 		fmt.Fprintf(&b, "  resumed: goes on from a sync begun at %s\n", r.ResumedFrom.Format(time.RFC3339))
 	}

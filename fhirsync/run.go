@@ -1,7 +1,6 @@
 package fhirsync
 
 import (
-	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -338,6 +337,7 @@ func (r *run) fetch() error {
 	r.front.report(r.ledger)
 	r.ridersLeftBehind()
 	r.reportUnsure()
+	r.reportGrant()
 	return nil
 }
 
@@ -541,13 +541,17 @@ func (r *run) finish(ctx context.Context, err error, interrupted bool) (*Report,
 	rep.Finished = time.Now()
 	rep.ResumedFrom = r.resumedFrom
 	rep.Interrupted = interrupted
-	rep.Scope = cmp.Or(r.server.scope, r.server.http.Scope())
+	rep.Scope = r.granted()
 	r.mu.Lock()
 	rep.NotBefore = r.notBefore
 	r.mu.Unlock()
 	rep.Requests = RequestCounts{
 		Metadata: int(r.purpose[forMetadata].Load()), Data: int(r.purpose[forData].Load()),
 		Verification: int(r.purpose[forVerification].Load()), References: int(r.purpose[forReferences].Load()), Retries: int(r.resent.Load()),
+		Minimum: r.ledger.minimum(),
+	}
+	if rep.Requests.Minimum > 0 && rep.Requests.Metadata > 0 {
+		rep.Requests.Minimum++
 	}
 	lost := 0
 	for _, t := range rep.Types {
