@@ -18,12 +18,11 @@ func (r *run) fanOut(ctx context.Context, q question, refused *ServerError, stra
 	info, _ := r.table.Lookup(q.typ)
 	splits := slices.Clone(info.Splits)
 	// What the refusal names comes first.
-	text := ""
-	var textSb22 strings.Builder
+	var words strings.Builder
 	for _, is := range refused.Issues {
-		textSb22.WriteString(" " + strings.ToLower(is.Diagnostics))
+		words.WriteString(" " + strings.ToLower(is.Diagnostics))
 	}
-	text += textSb22.String()
+	text := words.String()
 	slices.SortStableFunc(splits, func(a, b compartment.Split) int {
 		return cmp.Compare(rank(strings.Contains(text, strings.ToLower(b.Param))), rank(strings.Contains(text, strings.ToLower(a.Param))))
 	})
@@ -132,7 +131,9 @@ func (r *run) askSplit(ctx context.Context, q question, f form, split compartmen
 // askRest asks for what has none of the values, and tells whether that is known to be the rest.
 func (r *run) askRest(ctx context.Context, fl *filler, split compartment.Split, all string) bool {
 	if len(fl.keys) == 0 {
-		return false // nothing shows that the values were understood.
+		// Nothing shows that the values were understood, unless leaving them out brings something.
+		rest, ok, whole := fl.part(ctx, url.Values{split.Param + ":not": {all}})
+		return ok && whole && rest.matches > 0
 	}
 	// A server that ignores the modifier, or the parameter, brings what the parts have brought. One that brings nothing of it has understood.
 	if answered, whole := fl.remainder(ctx, split.Param+":not", all); answered {
