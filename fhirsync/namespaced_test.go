@@ -84,14 +84,14 @@ func TestNamespacedSync(t *testing.T) {
 			if p, ok := space.Original(r.Raw); !ok || p.ID != source.ID {
 				t.Errorf("%v says that it is %v", r.Key, p)
 			}
-			for f, err := range refs.All(r.Raw) {
+			for f, err := range refs.All(r.Raw, refs.FromReference) {
 				if err != nil {
 					t.Fatal(err)
 				}
 				if f.Ref.Kind != refs.Relative {
 					continue
 				}
-				if _, ok := store.Get(fhirsync.Key{Server: name, Type: f.Ref.Type, ID: f.Ref.ID}); !ok && f.Source == refs.FromReference {
+				if _, ok := store.Get(fhirsync.Key{Server: name, Type: f.Ref.Type, ID: f.Ref.ID}); !ok {
 					t.Errorf("%v refers to %s, which is not there", source, f.Text)
 				}
 			}

@@ -86,7 +86,7 @@ func (r *run) takeIn(b *jsonscan.Bundle, body []byte, src source) (taken, error)
 		}
 		c := candidate{entry: e, id: id, from: len(found)}
 		broken := false
-		for f, err := range refs.All(e.Resource) {
+		for f, err := range refs.All(e.Resource, refs.FromReference) {
 			if err != nil {
 				broken = true
 				break

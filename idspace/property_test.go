@@ -170,7 +170,7 @@ func graph(t *testing.T, all [][]byte, base string) (nodes []string, edges [][2]
 		}
 		from := head.ResourceType + "/" + head.ID
 		nodes = append(nodes, from)
-		for f, err := range refs.All(raw) {
+		for f, err := range refs.All(raw, refs.FromReference, refs.FromAttachment) {
 			if err != nil {
 				t.Fatal(err)
 			}

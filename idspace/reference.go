@@ -4,6 +4,7 @@ import (
 	"html"
 	"strings"
 
+	"github.com/fhirsync/fhirsync-go/internal/xhtml"
 	"github.com/fhirsync/fhirsync-go/refs"
 )
 
@@ -70,21 +71,21 @@ func aim(text string, lone bool, m mapper) target {
 }
 
 // inNarrative gives the target as it is for the value of an attribute, in which characters can be escaped in a second way.
-func (t *target) inNarrative(l *link) *target {
+func (t *target) inNarrative(l *xhtml.Link) *target {
 	escaped := html.EscapeString(t.replacement)
-	if !l.odd && escaped == t.replacement {
+	if !l.Odd && escaped == t.replacement {
 		return t
 	}
 	c := *t
-	if !l.odd {
+	if !l.Odd {
 		c.newID = escapeJSON(escaped)
 		c.newWhole = strings.TrimSuffix(t.newWhole, t.newID) + c.newID
 		return &c
 	}
 	// Places in the decoded text are of no use, so all of the value is written anew.
-	all := span{0, l.end - l.start}
+	all := span{0, l.End - l.Start}
 	write := func(at span, text string) string {
-		return escapeJSON(html.EscapeString(l.text[:at.start] + text + l.text[at.end:]))
+		return escapeJSON(html.EscapeString(l.Text[:at.start] + text + l.Text[at.end:]))
 	}
 	whole := t.replacement
 	if t.whole != t.id {
@@ -106,115 +107,3 @@ func aimCanonical(text string, lone bool, m mapper) target {
 	t.whole, t.newWhole = t.id, t.newID
 	return t
 }
-
-// link is a text in the narrative that may be a reference.
-type link struct {
-	span        // in the decoded narrative
-	text string // with its character references decoded
-	odd  bool   // there were some, so that places in text are none in the narrative
-}
-
-// links finds the values of href and src in XHTML. What is no attribute, such as text and comments, is passed over.
-func links(div string, found []link) []link {
-	for i := 0; i < len(div); {
-		n := strings.IndexByte(div[i:], '<')
-		if n < 0 {
-			return found
-		}
-		i += n + 1
-		rest := div[i:]
-		switch {
-		case strings.HasPrefix(rest, "!--"):
-			i += behind(rest, "-->")
-		case strings.HasPrefix(rest, "![CDATA["):
-			i += behind(rest, "]]>")
-		case rest == "" || !isLetter(rest[0]):
-			// The end of an element, an instruction, or a bare bracket.
-		default:
-			i, found = tag(div, i, found)
-		}
-	}
-	return found
-}
-
-// behind gives the place behind the first occurrence of end in s, or s's own end.
-func behind(s, end string) int {
-	if i := strings.Index(s, end); i >= 0 {
-		return i + len(end)
-	}
-	return len(s)
-}
-
-// tag goes through the attributes of the tag whose name begins at i.
-func tag(div string, i int, found []link) (int, []link) {
-	for i < len(div) && !isSpace(div[i]) && div[i] != '>' && div[i] != '/' {
-		i++
-	}
-	for {
-		for i < len(div) && (isSpace(div[i]) || div[i] == '/') {
-			i++
-		}
-		if i >= len(div) || div[i] == '>' || div[i] == '<' {
-			return i, found
-		}
-		start := i
-		for i++; i < len(div) && !isSpace(div[i]) && strings.IndexByte("=>/<", div[i]) < 0; {
-			i++
-		}
-		name := div[start:i]
-		for i < len(div) && isSpace(div[i]) {
-			i++
-		}
-		if i >= len(div) || div[i] != '=' {
-			continue
-		}
-		for i++; i < len(div) && isSpace(div[i]); {
-			i++
-		}
-		if i >= len(div) {
-			return i, found
-		}
-		var value span
-		if quote := div[i]; quote == '"' || quote == '\'' {
-			n := strings.IndexByte(div[i+1:], quote)
-			if n < 0 {
-				return len(div), found
-			}
-			value = span{i + 1, i + 1 + n}
-			i = value.end + 1
-		} else {
-			value.start = i
-			for i < len(div) && !isSpace(div[i]) && div[i] != '>' {
-				i++
-			}
-			value.end = i
-		}
-		if name == "href" || name == "src" {
-			found = append(found, newLink(div, value))
-		}
-	}
-}
-
-func newLink(div string, at span) link {
-	for at.start < at.end && isSpace(div[at.start]) {
-		at.start++
-	}
-	for at.start < at.end && isSpace(div[at.end-1]) {
-		at.end--
-	}
-	l := link{span: at, text: div[at.start:at.end]}
-	if strings.IndexByte(l.text, '&') >= 0 {
-		path := l.text
-		if i := strings.IndexAny(path, "?"); i >= 0 {
-			path = path[:i]
-		}
-		// Behind a question mark they are in nobody's way.
-		if strings.IndexByte(path, '&') >= 0 {
-			l.text, l.odd = html.UnescapeString(l.text), true
-		}
-	}
-	return l
-}
-
-func isSpace(c byte) bool  { return c == ' ' || c == '\n' || c == '\r' || c == '\t' || c == '\f' }
-func isLetter(c byte) bool { c |= 0x20; return 'a' <= c && c <= 'z' }

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/fhirsync/fhirsync-go/internal/jsonscan"
+	"github.com/fhirsync/fhirsync-go/internal/xhtml"
 )
 
 // Errors of [Space.Rewrite], told apart with errors.Is. They hold nothing of the input.
@@ -72,7 +73,7 @@ type rewriter struct {
 	contexts []context
 	scratch  []byte
 	escaped  bool // the last string that text was asked about has escapes
-	links    []link
+	links    []xhtml.Link
 	pairs    []Pair
 	known    map[string]*target // what became of texts lately
 	types    map[string]string  // types seen lately, so that their names are made once
@@ -273,26 +274,26 @@ func (r *rewriter) narrative(token span) {
 		return
 	}
 	decoded, lone := r.text(token)
-	r.links = links(string(decoded), r.links[:0])
+	r.links = xhtml.Links(string(decoded), r.links[:0])
 	for i := range r.links {
 		l := &r.links[i]
 		var t *target
 		if lone {
-			one := aim(l.text, lone, r.m)
+			one := aim(l.Text, lone, r.m)
 			t = &one
 		} else {
-			t = r.aimText([]byte(l.text))
+			t = r.aimText([]byte(l.Text))
 		}
 		if t.hit && t.known {
-			r.add(token, l.start, t.inNarrative(l), false)
+			r.add(token, l.Start, t.inNarrative(l), false)
 		}
-		l.text = "" // does not keep the narrative
+		l.Text = "" // does not keep the narrative
 	}
 }
 
 // settle makes edits of what was hit, now that it is known where everything stands, and puts all in order.
 func (r *rewriter) settle() {
-	var p places
+	var p jsonscan.Places
 	from, cursor := -1, -1
 	for i := range r.hits {
 		h := &r.hits[i]
@@ -313,10 +314,10 @@ func (r *rewriter) settle() {
 		if h.escaped {
 			if from != h.token.start {
 				from = h.token.start
-				p = places{inside: r.raw[h.token.start+1 : h.token.end-1], scratch: p.scratch}
+				p = jsonscan.NewPlaces(r.raw[h.token.start+1 : h.token.end-1])
 			}
-			start = p.of(start)
-			end = p.of(end)
+			start = p.Of(start)
+			end = p.Of(end)
 		}
 		first := h.token.start + len(`"`)
 		r.replace(first+start, first+end, text)

@@ -217,34 +217,6 @@ func hex4(src []byte) (r rune) {
 	return r
 }
 
-// places finds where in a string, as it is written, stands what has some place in its decoded text. It must be asked in ascending order.
-type places struct {
-	inside   []byte
-	raw, dec int // have been passed
-	scratch  []byte
-}
-
-// of gives the place in the string as it is written.
-func (p *places) of(dec int) int {
-	for p.dec < dec {
-		rest := p.inside[p.raw:]
-		if rest[0] != '\\' {
-			n := bytes.IndexByte(rest, '\\')
-			if n < 0 || n > dec-p.dec {
-				n = dec - p.dec
-			}
-			p.raw += n
-			p.dec += n
-			continue
-		}
-		var n int
-		p.scratch, n, _ = appendStep(p.scratch[:0], rest)
-		p.raw += n
-		p.dec += len(p.scratch)
-	}
-	return p.raw
-}
-
 // escapeJSON gives a text as it has to stand inside a JSON string. The text is UTF-8.
 func escapeJSON(text string) string {
 	const hex = "0123456789abcdef"

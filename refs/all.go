@@ -2,27 +2,37 @@ package refs
 
 import (
 	"errors"
+	"html"
 	"iter"
 	"strings"
 
 	"github.com/fhirsync/fhirsync-go/internal/jsonscan"
+	"github.com/fhirsync/fhirsync-go/internal/xhtml"
 )
 
 // Source says what kind of element a reference was found in. Its zero value
 // stands for none.
 type Source int
 
-// The sources. All will learn to find more (attachments, canonicals, links in
-// the narrative), so skip those you do not know.
+// The sources. More may come, so skip those you do not know.
 const (
 	// FromReference is the member "reference" of a Reference.
 	FromReference Source = iota + 1
 
-	// FromURI is an element of type uri or url that happens to be named
-	// "reference", DetectedIssue.reference for example. It points to literature or
-	// a definition, seldom to a resource of the server, and nothing says that it
-	// does.
+	// FromURI is an element of type uri or url, valueUri or Bundle.entry.fullUrl for example. Few of them point to a resource of the server, and
+	// nothing says which do. Some are named "reference", as in a Reference: DetectedIssue.reference.
 	FromURI
+
+	// FromAttachment is Attachment.url: content that stands somewhere else. It may be relative to the server's base.
+	FromAttachment
+
+	// FromCanonical is an element of type canonical, the name of a definition: QuestionnaireResponse.questionnaire, meta.profile. See [ParseCanonical].
+	FromCanonical
+
+	// FromNarrative is an href or src in the narrative.
+	FromNarrative
+
+	sources = iota + 1
 )
 
 // String gives the source's name.
@@ -32,16 +42,37 @@ func (s Source) String() string {
 		return "Reference"
 	case FromURI:
 		return "uri"
+	case FromAttachment:
+		return "Attachment"
+	case FromCanonical:
+		return "canonical"
+	case FromNarrative:
+		return "narrative"
 	}
 	return "unknown"
 }
+
+// sourceSet has a bit for each Source.
+type sourceSet uint
+
+func setOf(list ...Source) (set sourceSet) {
+	for _, s := range list {
+		if s > 0 && s < sources {
+			set |= 1 << s
+		}
+	}
+	return set
+}
+
+func (set sourceSet) has(s Source) bool { return set&(1<<s) != 0 }
 
 // Found is one reference in a resource. Its strings are copies: a Found may be
 // kept, and does not keep the resource's text alive.
 type Found struct {
 	// Path names the element, resource type first and without indexes:
-	// "Encounter.participant.individual" for a Reference, "DetectedIssue.reference"
-	// for a uri. In a contained resource it goes on from the container:
+	// "Encounter.participant.individual" for a Reference, "DiagnosticReport.presentedForm" for
+	// an Attachment, "DetectedIssue.reference" for a uri, "QuestionnaireResponse.questionnaire" for a canonical,
+	// "Patient.text.div" for a link in the narrative. In a contained resource it goes on from the container:
 	// "Encounter.contained.managingOrganization". Without a resourceType it
 	// begins with the first member's name.
 	Path   string
@@ -49,16 +80,30 @@ type Found struct {
 	Text   string    // what the element says, decoded
 	Ref    Reference // Parse(Text)
 
-	Start, End int  // place of the string in the text, quotes included
-	Contained  bool // in a contained resource
-	Extension  bool // in an extension, on any level
+	// Start and End are the place of the string in the text, quotes included. For a link in the narrative, which is but a part of a string, they
+	// are the place of the link's value in it, without quotes.
+	Start, End int
+
+	Contained bool // in a contained resource
+	Extension bool // in an extension, on any level
+
+	// Object is where the object begins that the string is a member of: the Reference or the Attachment. See [ReadReference] and [ReadAttachment].
+	// -1 where there is none.
+	Object int
 }
 
-// All finds the literal references of one resource, in document order: every
-// string member named "reference", on any level, in contained resources and
-// extensions and in R5's CodeableReference. A member of that name which is an
-// object (CodeableReference.reference) is looked into like any other; one that is
-// an array of strings, which FHIR does not have, counts string by string.
+// All finds what one resource points to, in document order: the References and, if they are among the sources, what else there is. No sources
+// means all of them; asking for few is faster.
+//
+//   - [FromReference]: every string member named "reference", on any level, in contained resources and
+//     extensions and in R5's CodeableReference. A member of that name which is an
+//     object (CodeableReference.reference) is looked into like any other; one that is
+//     an array of strings, which FHIR does not have, counts string by string.
+//   - [FromAttachment]: the member "url" of what has the name of an Attachment: attachment, valueAttachment and the like, content, document, file, form,
+//     formatted, image, photo, presentedForm.
+//   - [FromCanonical] and [FromURI]: members with names that FHIR gives to such elements. Where the same name means other things in other places,
+//     only what looks like an absolute URI counts. Not found are what only names something: system, Extension.url, the url of a definition.
+//   - [FromNarrative]: href and src in the XHTML of a Narrative. Links in markdown are not found.
 //
 // The names of the elements tell the Source; FHIR's few elements named reference that
 // are a uri are known by their path (DetectedIssue, ActorDefinition and Requirements.reference,
@@ -75,10 +120,14 @@ type Found struct {
 //
 // The sequence may be used again and by several goroutines, as long as nobody
 // writes to raw.
-func All(raw []byte) iter.Seq2[Found, error] {
+func All(raw []byte, sources ...Source) iter.Seq2[Found, error] {
+	set := setOf(sources...)
+	if len(sources) == 0 {
+		set = ^sourceSet(0)
+	}
 	return func(yield func(Found, error) bool) {
-		f := finder{raw: raw, yield: yield}
-		if err := f.walker.Walk(raw, f.want, f.visit); err != nil && !errors.Is(err, errStop) {
+		f := finder{raw: raw, set: set, yield: func(x *Found) bool { return yield(*x, nil) }}
+		if err := f.run(); err != nil && !errors.Is(err, errStop) {
 			yield(Found{}, err)
 		}
 	}
@@ -87,10 +136,11 @@ func All(raw []byte) iter.Seq2[Found, error] {
 // errStop ends a walk because the loop over All was left.
 var errStop = errors.New("refs: stop")
 
-// finder is one run of All.
+// finder is one run of All or Rewrite.
 type finder struct {
 	raw    []byte
-	yield  func(Found, error) bool
+	set    sourceSet
+	yield  func(*Found) bool
 	walker jsonscan.Walker
 
 	typ      string // the root's resourceType
@@ -98,83 +148,157 @@ type finder struct {
 	path     []byte // scratch
 	lastPath [4]string
 	next     int // of lastPath to be forgotten
+	links    []xhtml.Link
+	found    Found
 }
 
-func (f *finder) want(key []byte) bool {
-	return string(key) == "reference" || !f.hasType && string(key) == "resourceType"
+func (f *finder) run() error { return f.walker.Walk(f.raw, f.want, f.visit) }
+
+func (f *finder) want(name []byte) bool {
+	switch string(name) {
+	case "reference":
+		return f.set&setOf(FromReference, FromURI) != 0
+	case "resourceType":
+		return !f.hasType
+	}
+	const few = 1<<FromReference | 1<<FromAttachment
+	if f.set&^few == 0 && string(name) != "url" {
+		return false // which spares the look at all the names
+	}
+	return f.set&classOf(name).sources() != 0
 }
 
 func (f *finder) visit(field *jsonscan.Field) error {
-	if string(field.Key()) == "resourceType" {
-		if field.Depth() == 1 {
+	name := field.Key()
+	c := classOf(name)
+	if c == classNone { // resourceType
+		if field.Depth() == 1 && !f.hasType {
 			f.typ, f.hasType = field.Text(), true
 		}
 		return nil
 	}
+	var source Source
+	switch c {
+	case classReference:
+		source = FromReference // or a uri, which the path tells
+	case classURL:
+		source = urlOf(field.Parent())
+	case classCanonical, classMaybeCanonical:
+		source = FromCanonical
+	case classURI, classMaybeURI:
+		source = FromURI
+	case classLocation:
+		if string(field.Parent()) == "response" {
+			source = FromURI
+		}
+	case classNarrative:
+		if string(field.Parent()) == "text" {
+			return f.narrative(field)
+		}
+	case classNone:
+	}
+	if source != FromReference && !f.set.has(source) {
+		return nil
+	}
+	text := field.Text()
+	switch {
+	case (c == classMaybeCanonical || c == classMaybeURI) && !looksLikeURI(text):
+		return nil
+	case text == "" && source != FromReference:
+		return nil
+	}
+	path := f.at(field)
+	if source == FromReference && isURI(path, f.typ) {
+		source = FromURI
+	}
+	switch {
+	case !f.set.has(source):
+		return nil
+	case source == FromReference:
+		path = parentOf(path, "reference")
+	case source == FromAttachment:
+		path = parentOf(path, "url")
+	}
+	return f.give(field, source, path, text, field.Start, field.End)
+}
+
+// at gives the path of a string, in scratch space.
+func (f *finder) at(field *jsonscan.Field) []byte {
 	if !f.hasType {
 		// Rare: a reference stands before the resourceType.
 		head, _ := jsonscan.Head(f.raw)
 		f.typ, f.hasType = head.ResourceType, true
 	}
-
-	found := Found{
-		Source:    FromReference,
-		Text:      field.Text(),
-		Start:     field.Start,
-		End:       field.End,
-		Contained: field.InContained(),
-		Extension: field.InExtension(),
-	}
-	found.Ref = Parse(found.Text)
 	f.path = append(f.path[:0], f.typ...)
 	if f.typ != "" {
 		f.path = append(f.path, '.')
 	}
 	f.path = field.AppendPath(f.path)
-	if isURI(f.path, f.typ) {
-		found.Source = FromURI
-	} else if n := len(f.path) - len(".reference"); n > 0 {
-		f.path = f.path[:n]
-	} else {
-		f.path = f.path[:0]
+	return f.path
+}
+
+// parentOf cuts the last name, which is known, off a path.
+func parentOf(path []byte, name string) []byte { return path[:max(0, len(path)-len(name)-len("."))] }
+
+func (f *finder) give(field *jsonscan.Field, source Source, path []byte, text string, start, end int) error {
+	f.found = Found{
+		Path: f.pathString(path), Source: source, Text: text, Ref: Parse(text), Start: start, End: end,
+		Contained: field.InContained(), Extension: field.InExtension(), Object: field.Object(),
 	}
-	found.Path = f.pathString()
-	if !f.yield(found, nil) {
+	if !f.yield(&f.found) {
 		return errStop
 	}
 	return nil
 }
 
-// pathString gives f.path as a string. The same few paths come again and again
+// narrative looks for the links in a narrative.
+func (f *finder) narrative(field *jsonscan.Field) error {
+	inside, escaped := field.Inside()
+	if !escaped && !mayLink(string(inside)) {
+		return nil
+	}
+	text := field.Text()
+	if !mayLink(text) {
+		return nil
+	}
+	f.links = xhtml.Links(text, f.links[:0])
+	if len(f.links) == 0 {
+		return nil
+	}
+	path := f.at(field)
+	places := jsonscan.NewPlaces(inside)
+	for _, l := range f.links {
+		if !l.Odd {
+			l.Text = html.UnescapeString(l.Text)
+		}
+		if l.Text == "" {
+			continue
+		}
+		start, end := l.Start, l.End
+		if escaped {
+			start = places.Of(start)
+			end = places.Of(end)
+		}
+		first := field.Start + len(`"`)
+		if err := f.give(field, FromNarrative, path, strings.Clone(l.Text), first+start, first+end); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func mayLink(div string) bool { return strings.Contains(div, "href") || strings.Contains(div, "src") }
+
+// pathString gives a path as a string. The same few paths come again and again
 // in one resource.
-func (f *finder) pathString() string {
+func (f *finder) pathString(path []byte) string {
 	for _, known := range f.lastPath {
-		if known == string(f.path) {
+		if known == string(path) {
 			return known
 		}
 	}
-	path := string(f.path)
-	f.lastPath[f.next] = path
+	s := string(path)
+	f.lastPath[f.next] = s
 	f.next = (f.next + 1) % len(f.lastPath)
-	return path
-}
-
-// isURI tells whether the element of this path is a uri that is named
-// reference.
-func isURI(path []byte, typ string) bool {
-	tail := strings.TrimPrefix(string(path), typ+".")
-	contained := strings.HasPrefix(tail, "contained.")
-	tail = strings.TrimPrefix(tail, "contained.")
-	switch tail {
-	case "reference":
-		return typ != "" || contained // no resource is itself a Reference
-	case "education.reference":
-		return contained || typ == "Immunization"
-	case "storageGuideline.reference":
-		return contained || typ == "MedicationKnowledge"
-	case "statement.reference":
-		return contained || typ == "Requirements"
-	}
-	element := strings.TrimSuffix(tail, ".reference")
-	return strings.HasSuffix(element, ".expression") || element == "expression" || strings.HasSuffix(element, "Expression")
+	return s
 }

@@ -268,7 +268,7 @@ func TestAllKeepsNothingOfTheText(t *testing.T) {
 	for _, f := range found {
 		before = append(before, refs.Found{
 			Path: strings.Clone(f.Path), Source: f.Source, Text: strings.Clone(f.Text), Ref: refs.Parse(strings.Clone(f.Text)),
-			Start: f.Start, End: f.End, Contained: f.Contained, Extension: f.Extension,
+			Start: f.Start, End: f.End, Contained: f.Contained, Extension: f.Extension, Object: f.Object,
 		})
 	}
 	for i := range raw {

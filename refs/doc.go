@@ -1,7 +1,8 @@
 // Package refs understands FHIR references: what kind a literal reference is
-// ([Parse]), and where in a resource references stand ([All]).
+// ([Parse], [ParseCanonical]), where in a resource references, attachments, canonicals, uris and links stand ([All]), and what of all that
+// a record refers to is still to be fetched ([Frontier], by a [Policy]).
 //
-// It resolves nothing and knows no server: whether two references mean the
+// It fetches nothing and knows no server: whether two references mean the
 // same resource depends on bases that only the caller knows.
 //
 // Nothing in this package changes what was written. Ids are opaque: odd ones

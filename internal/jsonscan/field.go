@@ -90,3 +90,36 @@ func (f *Field) InExtension() bool {
 	}
 	return false
 }
+
+// Parent gives the decoded name of the member that the object with the string in it is the value of, be it directly or in an array; nothing if
+// that is the root. It is valid until another method of Field is called.
+func (f *Field) Parent() []byte {
+	i := f.inner()
+	if i <= 0 {
+		return nil
+	}
+	return f.w.name(&f.w.levels[i-1])
+}
+
+// Object gives the place where the innermost object that the string stands in begins; -1 if there is none.
+func (f *Field) Object() int {
+	i := f.inner()
+	if i < 0 {
+		return -1
+	}
+	return f.w.levels[i].start
+}
+
+// inner gives the index of the innermost object.
+func (f *Field) inner() int {
+	i := len(f.w.levels) - 1
+	for i >= 0 && f.w.levels[i].array {
+		i--
+	}
+	return i
+}
+
+// Inside gives what stands between the quotes, as it is written, and whether there are escapes in it.
+func (f *Field) Inside() (inside []byte, escaped bool) {
+	return f.w.raw[f.Start+1 : f.End-1], f.escaped
+}

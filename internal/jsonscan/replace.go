@@ -20,7 +20,7 @@ func Replace(dst, raw []byte, edits []Edit) []byte {
 			continue
 		}
 		dst = append(dst, raw[at:e.Start]...)
-		dst = appendString(dst, e.Text)
+		dst = AppendString(dst, e.Text)
 		at = e.End
 	}
 	return append(dst, raw[at:]...)

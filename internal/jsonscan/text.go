@@ -54,6 +54,51 @@ func appendText(dst, src []byte) ([]byte, bool) {
 	return dst, true
 }
 
+// Places finds where in a string, as it is written, stands what has some place in its decoded text. It must be asked in ascending order.
+type Places struct {
+	inside   []byte
+	raw, dec int // have been passed
+	scratch  [utf8.UTFMax]byte
+}
+
+// NewPlaces begins with the inside of a string (without the quotes), which has to be valid.
+func NewPlaces(inside []byte) Places { return Places{inside: inside} }
+
+// Of gives the place in the string as it is written.
+func (p *Places) Of(dec int) int {
+	for p.dec < dec && p.raw < len(p.inside) {
+		rest := p.inside[p.raw:]
+		if rest[0] != '\\' {
+			n := bytes.IndexByte(rest, '\\')
+			if n < 0 || n > dec-p.dec {
+				n = min(len(rest), dec-p.dec)
+			}
+			p.raw += n
+			p.dec += n
+			continue
+		}
+		n := escapeLen(rest)
+		text, _ := appendText(p.scratch[:0], rest[:n])
+		p.raw += n
+		p.dec += len(text)
+	}
+	return p.raw
+}
+
+// escapeLen gives the length of the escape that valid text begins with; two surrogates that belong together are one.
+func escapeLen(src []byte) int {
+	if len(src) < 6 || src[1] != 'u' {
+		return min(2, len(src))
+	}
+	r, _ := hex4(src[2:])
+	if utf16.IsSurrogate(r) && len(src) >= 12 && src[6] == '\\' && src[7] == 'u' {
+		if low, ok := hex4(src[8:]); ok && utf16.DecodeRune(r, low) != utf8.RuneError {
+			return 12
+		}
+	}
+	return 6
+}
+
 // unescaped is what the letter after a backslash stands for; 0 for those
 // that may not stand there.
 var unescaped = [256]byte{
@@ -89,10 +134,10 @@ func hexDigit(c byte) byte {
 	return 255
 }
 
-// appendString appends text as a JSON string with its quotes. Only what must
+// AppendString appends text as a JSON string with its quotes. Only what must
 // be escaped is; what is not UTF-8 becomes U+FFFD, so that the outcome is
 // always valid.
-func appendString(dst []byte, text string) []byte {
+func AppendString(dst []byte, text string) []byte {
 	const hex = "0123456789abcdef"
 	dst = append(dst, '"')
 	start := 0

@@ -23,6 +23,7 @@ type Walker struct {
 // the array itself. Outermost arrays have none.
 type level struct {
 	nameStart, nameEnd int // without the quotes; 0 for no name
+	start              int // of the bracket
 	array              bool
 	escaped            bool // the name has escapes
 	asked, wanted      bool // an array's answer of want
@@ -146,7 +147,7 @@ value: // of which raw[i] must be the first byte
 		if len(w.levels) == MaxDepth {
 			return depthAt(i)
 		}
-		next := level{array: c == '['}
+		next := level{array: c == '[', start: i}
 		if next.array && top != nil {
 			next.nameStart, next.nameEnd, next.escaped = top.nameStart, top.nameEnd, top.escaped
 		}

@@ -151,7 +151,7 @@ func (r *redactor) resource(h *jsonscan.Header, raw []byte, left *int) *Resource
 		out.Issues = issuesOf(raw)
 		return out
 	}
-	for f, err := range refs.All(bytes.TrimPrefix(raw, []byte("\xEF\xBB\xBF"))) {
+	for f, err := range refs.All(bytes.TrimPrefix(raw, []byte("\xEF\xBB\xBF")), refs.FromReference, refs.FromURI) {
 		if err != nil {
 			out.Damage = "json"
 			break

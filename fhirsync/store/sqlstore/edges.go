@@ -18,7 +18,7 @@ type edge struct {
 // edgesOf finds the references of a resource. Of one that cannot be read there are none: its bytes are kept all the same.
 func edgesOf(no int64, raw []byte) []edge {
 	var out []edge
-	for f, err := range refs.All(raw) {
+	for f, err := range refs.All(raw, refs.FromReference) {
 		if err != nil {
 			return nil
 		}
