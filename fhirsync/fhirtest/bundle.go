@@ -34,15 +34,17 @@ func (s *Server) bundle(p *page) []byte {
 		b = append(b, `,"total":`...)
 		b = strconv.AppendInt(b, int64(p.total), 10)
 	}
-	b = append(b, `,"link":[{"relation":"self","url":`...)
-	b = appendString(b, p.self)
-	b = append(b, '}')
-	if next != "" {
-		b = append(b, `,{"relation":"next","url":`...)
-		b = appendString(b, next)
-		b = append(b, '}')
+	var links [][2]string
+	for _, l := range [][2]string{{"self", p.self}, {"next", next}} {
+		if l[1] != "" {
+			links = append(links, l)
+		}
 	}
-	b = append(b, ']')
+	b = appendEach(b, "link", links, func(b []byte, l [2]string) []byte {
+		b = appendString(append(b, `{"relation":`...), l[0])
+		b = append(b, `,"url":`...)
+		return append(appendString(b, l[1]), '}')
+	})
 	b = pad(b, `,"_padding":"`, p.padding)
 	for i, e := range p.entries {
 		if i == 0 {

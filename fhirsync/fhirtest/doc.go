@@ -27,9 +27,14 @@
 //
 // The server speaks metadata, read, read of the current version, search by GET and POST _search and by compartment
 // (Patient/ID/Type), _summary=count, _count, _total, _lastUpdated, :missing, :not, dates with prefixes, tokens, and paging
-// by opaque links that name neither type nor filter. Unknown parameters are ignored and left out of the self link, unless
+// by links in the style of Server.Links. Unknown parameters are ignored and left out of the self link, unless
 // the client asks for strict handling. With Server.Everything it has the operation Patient/ID/$everything as well, with
-// Server.Batch it answers batches of GETs, with Server.RevInclude it honours _revinclude=Provenance:target. There are no writes, other operations, includes or exports.
+// Server.Batch it answers batches of GETs, with Server.RevInclude it honours _revinclude=Provenance:target. There are no
+// writes, other operations, includes or exports.
+//
+// A server of a certain make is put together of these pieces: SetBaseURL, Software and Publisher, Server.Claims for a
+// CapabilityStatement that says something else than what works, Server.Links, Options.ID, and faults, which refuse in the
+// server's own words with [Fault.Refusing].
 //
 // [Server.RoundTripper] reaches it without sockets, also inside a bubble of testing/synctest, where an hour of Retry-After
 // costs no time; [Server.Start] listens on the loopback interface.

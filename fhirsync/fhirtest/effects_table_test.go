@@ -2,6 +2,7 @@ package fhirtest_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"net/http"
 	"slices"
 	"strings"
@@ -85,6 +86,14 @@ func effects(t *testing.T) map[string]check {
 		"EmptyPageWithNext": byName(map[string]check{
 			"EmptyPageWithNext(1)": all(length(n, 4), entries(0, 20, 20, 20)), "EmptyPageWithNext(2)": all(length(n, 4), entries(20, 0, 20, 20)),
 		}),
+		"PageTwice": all(length(n, 4), totals(n, n, n, n), byName(map[string]check{
+			"PageTwice(1)": pages(func(p []*bundle) bool {
+				return slices.Equal(p[0].refs(), p[1].refs()) && !slices.Equal(p[1].refs(), p[2].refs())
+			}),
+			"PageTwice(2)": pages(func(p []*bundle) bool {
+				return slices.Equal(p[1].refs(), p[2].refs()) && !slices.Equal(p[2].refs(), p[3].refs())
+			}),
+		})),
 		"EmptyLastPage": all(length(n, 4), entries(20, 20, 20, 0), finds("Goal?patient=nobody", 0)),
 		"ExpiredCursor": func(t *testing.T, f fhirtest.Fault) {
 			t.Helper()
@@ -166,13 +175,23 @@ func effects(t *testing.T) map[string]check {
 		"Unavailable":          byName(map[string]check{"Unavailable(2,1)": busy(503, exactly("1")), "Unavailable(2,)": busy(503, exactly(""))}),
 		"UnavailableUntil":     busy(503, isDate),
 		"RateLimit":            rateLimit,
-		"TokenDies":            tokenDies,
-		"RequiredHeader":       all(answers(obs, 400, "required"), answers(obs, 200, "Bundle", "X-Request-Id", "1"), answers("metadata", 200, "rest")),
-		"Redirect":             redirect,
-		"Slow":                 slow,
-		"SlowBody":             slow,
-		"Hang":                 stuck,
-		"StalledBody":          stuck,
+		"RateLimitByClock":     rateLimitByClock,
+		"RateHeaders":          rateHeaders,
+		"QueryRequired": all(answers(obs, 400, "tenant"), answers("Patient/p", 400, "tenant"), answers(obs+"&tenant=Organization%2F1", 400, "tenant"),
+			answers(obs+"&tenant=Organization/1", 200, "Bundle"), answers("Patient/p?tenant=Organization/1", 200, "Patient"), answers("metadata", 200, "rest")),
+		"AnswerHeader": func(t *testing.T, f fhirtest.Fault) {
+			t.Helper()
+			if got := ask(t, faulty(f), "metadata").header.Get("X-Correlation-Id"); got != "1" {
+				t.Errorf("header %q", got)
+			}
+		},
+		"TokenDies":      tokenDies,
+		"RequiredHeader": all(answers(obs, 400, "required"), answers(obs, 200, "Bundle", "X-Request-Id", "1"), answers("metadata", 200, "rest")),
+		"Redirect":       redirect,
+		"Slow":           slow,
+		"SlowBody":       slow,
+		"Hang":           stuck,
+		"StalledBody":    stuck,
 
 		// Inside the searchset.
 		"OutcomeEntry": func(t *testing.T, f fhirtest.Fault) {
@@ -221,9 +240,31 @@ func effects(t *testing.T) map[string]check {
 		"ParamRejected":     all(answers(obs, 400, "patient"), finds("Observation?subject=p", n), finds("Goal?patient=p", 1)),
 		"ParamRequired": func(t *testing.T, f fhirtest.Fault) {
 			t.Helper()
-			name := f.Name[strings.Index(f.Name, "(")+1 : strings.Index(f.Name, ")")]
-			all(answers(obs, 400, name), answers(obs+"&"+name+":missing=true", 200, "Bundle"), answers("Observation?_id=1", 200, "Bundle"))(t, f)
+			byName(map[string]check{
+				"ParamRequired(category).For(Observation)":      required("category"),
+				"ParamRequired(status).For(Observation)":        required("status"),
+				"ParamRequired(category,code).For(Observation)": all(required("category"), required("code"), answers(obs, 400, "category or code")),
+				"ParamRequired(_id).For(Goal)":                  all(answers("Goal?patient=p", 400, "_id"), answers("Goal?patient=p&_id=1", 200, "Bundle"), finds(obs, n)),
+				"ParamRequired(category).For(CarePlan)": all(
+					answers("CarePlan?patient=p", 422, `"severity":"fatal","code":"business-rule"`), answers("CarePlan?patient=p", 422, `"59108"`), finds(obs, n)),
+			})(t, f)
 		},
+		"ParamValues": all(answers(obs+"&status=final", 200, "Bundle"), answers(obs+"&status=final,amended", 400, "status"), answers(obs+"&status=x%7Camended", 400, "status"),
+			answers(obs+"&status:not=final", 200, "Bundle"), finds(obs, n)),
+		"OnlyParams": all(finds(obs, n), finds("Observation?subject=p", everybody), finds(obs+"&status=none", n), func(t *testing.T, f fhirtest.Fault) {
+			t.Helper()
+			if self := page(t, faulty(f), obs+"&status=none&_count=5").link("self"); strings.Contains(self, "status") || !strings.Contains(self, "_count=5") {
+				t.Errorf("self %s", self)
+			}
+		}),
+		"ModifiersRejected":   all(answers(obs+"&status:not=final", 400, "status"), answers("Observation?patient:Patient=p", 200, "Bundle"), finds(obs, n)),
+		"CompartmentRejected": all(answers("Patient/p/Observation", 400, "processing"), finds(obs, n)),
+		"EmptyWithoutLinks": all(length(n, 3), first(func(b *bundle) bool { return b.link("self") != "" }), func(t *testing.T, f fhirtest.Fault) {
+			t.Helper()
+			if b := page(t, faulty(f), "Goal?patient=nobody"); len(b.Link) > 0 || *b.Total != 0 {
+				t.Errorf("links %v", b.Link)
+			}
+		}),
 		"ForeignMixed": all(finds(obs, n+2), finds("Goal?patient=nobody", 0), first(func(b *bundle) bool {
 			return !slices.Contains(truth, b.refs()[1]) && strings.Contains(b.link("self"), "patient=p")
 		})),
@@ -253,6 +294,24 @@ func effects(t *testing.T) map[string]check {
 		})),
 		"MetadataClaims": all(answers("Schedule?patient=p", 404, "not-supported"),
 			claims("Schedule", func(params []string, there bool) bool { return there && slices.Contains(params, "patient") })),
+		"MetadataWithoutOperations": func(t *testing.T, f fhirtest.Fault) {
+			t.Helper()
+			s := faulty(f)
+			s.Everything = true
+			if a := ask(t, s, "metadata"); bytes.Contains(a.body, []byte("everything")) {
+				t.Error("metadata lists the operation")
+			}
+			if a := ask(t, s, "Patient/p/$everything"); a.status != http.StatusOK {
+				t.Errorf("the operation: %d", a.status)
+			}
+		},
+		"MetadataPadded": all(claims("Observation", func([]string, bool) bool { return true }), func(t *testing.T, f fhirtest.Fault) {
+			t.Helper()
+			a := ask(t, faulty(f), "metadata")
+			if len(a.body) < 1<<19 || !json.Valid(a.body) {
+				t.Errorf("%d bytes of JSON", len(a.body))
+			}
+		}),
 		"MetadataWithoutParams": all(finds(obs, n), claims("Observation", func(params []string, there bool) bool { return there && len(params) == 0 })),
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/fhirsync/fhirsync-go/fhirsync/fhirtest"
@@ -304,6 +305,44 @@ func rateLimit(t *testing.T, f fhirtest.Fault) {
 			t.Errorf("request %d: %d", i+1, a.status)
 		}
 	}
+}
+
+func rateLimitByClock(t *testing.T, f fhirtest.Fault) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		time.Sleep(700 * time.Millisecond) // the bubble's clock begins at a full second.
+		s := faulty(f)
+		for i := range 21 {
+			if a := ask(t, s, "Patient/p"); (a.status == http.StatusTooManyRequests) != (i >= 20) || a.header.Get("Retry-After") != "" {
+				t.Errorf("request %d: %d", i+1, a.status)
+			}
+		}
+		time.Sleep(299 * time.Millisecond)
+		before := ask(t, s, "Patient/p")
+		time.Sleep(time.Millisecond)
+		if after := ask(t, s, "Patient/p"); before.status != http.StatusTooManyRequests || after.status != http.StatusOK {
+			t.Errorf("before the full second %d, then %d", before.status, after.status)
+		}
+	})
+}
+
+func rateHeaders(t *testing.T, f fhirtest.Fault) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		s := faulty(f)
+		ask(t, s, "Patient/p")
+		time.Sleep(1500 * time.Millisecond)
+		h := ask(t, s, obs).header
+		got := []string{h.Get("X-RateLimit-Limit"), h.Get("X-RateLimit-Remaining"), h.Get("X-RateLimit-Reset")}
+		if want := []string{"100", "98", "58.500000"}; !slices.Equal(got, want) {
+			t.Errorf("%v, want %v", got, want)
+		}
+	})
+}
+
+// required expects that searches for Observations need the parameter.
+func required(name string) check {
+	return all(answers(obs, 400, name), answers(obs+"&"+name+":missing=true", 200, "Bundle"), answers("Observation?_id=1", 200, "Bundle"))
 }
 
 func escaped(s string) string { return url.QueryEscape(s) }

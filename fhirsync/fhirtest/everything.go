@@ -34,7 +34,7 @@ func (s *Server) everything(c *call) *reply {
 	}
 	for f := range s.acting(c, func(f *Fault) bool { return f.query != nil }) {
 		if rep := f.query(s, c, q); rep != nil {
-			return rep
+			return f.refuse(rep)
 		}
 	}
 	found := &findings{list: s.wanted(c.id)}

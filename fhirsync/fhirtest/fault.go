@@ -26,6 +26,7 @@ type Fault struct {
 	interactions []Interaction
 	when         func(c *call) bool // nil: always
 	after, times int                // times 0: without end
+	refusal      *Refusal           // how it refuses; nil: in its own way
 
 	// The hooks, in the order in which a request meets them. All are called under the server's lock.
 	delay  func(rep *reply)                                    // before anything else
@@ -40,6 +41,7 @@ type Fault struct {
 	count  func(s *Server, c *call, p *page) *reply            // before a count is written
 	claims func(claims []claim) []claim                        // before metadata is written
 	wire   func(s *Server, c *call, rep *reply)                // before the reply is sent
+	stamp  func(f *injected, rep *reply)                       // the same, for faults that keep a memory per server
 }
 
 // injected is a fault at work on one server.
@@ -151,6 +153,9 @@ func (s *Server) respond(r *http.Request, body []byte, address string) (*reply, 
 	for f := range s.acting(c, func(f *Fault) bool { return f.wire != nil }) {
 		f.wire(s, c, rep)
 	}
+	for f := range s.acting(c, func(f *Fault) bool { return f.stamp != nil }) {
+		f.stamp(f, rep)
+	}
 	for f := range s.acting(c, func(f *Fault) bool { return f.delay != nil }) {
 		f.delay(rep)
 	}
@@ -167,7 +172,7 @@ func (s *Server) answer(c *call) *reply {
 		}
 		if rep != nil {
 			f.note(c)
-			return rep
+			return f.refuse(rep)
 		}
 	}
 	if c.cursor != nil && c.cursor.sess.dead {

@@ -3,6 +3,7 @@ package fhirtest
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -183,6 +184,47 @@ func RateLimit(n int, window time.Duration) Fault {
 	}
 }
 
+// RateLimitByClock answers 429 to whatever exceeds n requests in a window that begins when the clock says so, at the full minute say, until
+// the next one begins. Nothing tells when that is. Seen with eClinicalWorks.
+func RateLimitByClock(n int, window time.Duration) Fault {
+	return Fault{
+		Name: fmt.Sprintf("RateLimitByClock(%d,%s)", n, window),
+		Seen: "250 in a clock minute, without Retry-After, eClinicalWorks: https://github.com/api-evangelist/eclinicalworks/blob/HEAD/rate-limits/eclinicalworks-rate-limits.yml",
+
+		interactions: fhirRequests(),
+		state: func(f *injected, _ *Server, _ *call) *reply {
+			if now := time.Now().Truncate(window); !now.Equal(f.since) {
+				f.since, f.seen[""] = now, 0
+			}
+			if f.seen[""]++; f.seen[""] <= n {
+				return nil
+			}
+			return refuse(http.StatusTooManyRequests, "throttled", "too many requests")
+		},
+	}
+}
+
+// RateHeaders says with each answer how many of n requests in a window of time are left, as X-RateLimit-Limit, -Remaining and -Reset, which
+// is in seconds with a fraction. Nothing is refused. Seen with Blue Button.
+func RateHeaders(n int, window time.Duration) Fault {
+	return Fault{
+		Name: fmt.Sprintf("RateHeaders(%d,%s)", n, window),
+		Seen: "per token, Blue Button: https://github.com/CMSgov/bluebutton-web-server/blob/HEAD/apps/dot_ext/throttling.py",
+
+		interactions: fhirRequests(),
+		stamp: func(f *injected, rep *reply) {
+			now := time.Now()
+			if f.since.IsZero() || now.Sub(f.since) >= window {
+				f.since, f.seen[""] = now, 0
+			}
+			f.seen[""]++
+			rep.header.Set("X-RateLimit-Limit", strconv.Itoa(n))
+			rep.header.Set("X-RateLimit-Remaining", strconv.Itoa(max(n-f.seen[""], 0)))
+			rep.header.Set("X-RateLimit-Reset", strconv.FormatFloat((window-now.Sub(f.since)).Seconds(), 'f', 6, 64))
+		},
+	}
+}
+
 // TokenDies answers 401 to a request whose Authorization header was used for n requests before. A new token is good for
 // n requests again. Requests without the header count as those of one token. Seen with Oracle Health.
 func TokenDies(n int) Fault {
@@ -213,6 +255,28 @@ func RequiredHeader(name string) Fault {
 		answer: func(*Server, *call) *reply {
 			return refuse(http.StatusBadRequest, "required", "header "+name+" is required")
 		},
+	}
+}
+
+// QueryRequired answers 400 to requests whose query lacks this parameter, reads and pages among them. Metadata does not need it, unless On
+// says otherwise. The value must stand there as it is: "Organization/1" with its slash, not %2F. Seen with athenahealth.
+func QueryRequired(name, value string) Fault {
+	return Fault{
+		Name:         "QueryRequired(" + name + "=" + value + ")",
+		Seen:         "ah-practice, athenahealth: https://github.com/cfu288/mere-medical/blob/HEAD/apps/web/src/services/fhir/Athena.ts",
+		interactions: dataRequests(),
+		when:         func(c *call) bool { return !slices.Contains(strings.Split(c.url.RawQuery, "&"), name+"="+value) },
+		answer: func(*Server, *call) *reply {
+			return refuse(http.StatusBadRequest, "required", "parameter "+name+" is required")
+		},
+	}
+}
+
+// AnswerHeader adds a header to each answer.
+func AnswerHeader(name, value string) Fault {
+	return Fault{
+		Name: "AnswerHeader(" + name + ")", interactions: slices.Concat(fhirRequests(), []Interaction{Operation, Job, Batch, Other}),
+		wire: func(_ *Server, _ *call, rep *reply) { rep.header.Set(name, value) },
 	}
 }
 

@@ -1,6 +1,7 @@
 package fhirtest
 
 import (
+	"bytes"
 	"fmt"
 	"net/http"
 	"slices"
@@ -46,10 +47,39 @@ func MetadataClaims(types ...string) Fault {
 		claims: func(claims []claim) []claim {
 			for _, typ := range types {
 				if !slices.ContainsFunc(claims, func(c claim) bool { return c.typ == typ }) {
-					claims = append(claims, claim{typ: typ, search: true, params: []typeParam{{"_id", kindToken}, {"patient", kindReference}}})
+					claims = append(claims, claim{typ: typ, interactions: []string{"read", "vread", "search-type"}, params: []typeParam{{"_id", kindToken}, {"patient", kindReference}}})
 				}
 			}
 			return claims
+		},
+	}
+}
+
+// MetadataWithoutOperations lists no operations; they work all the same. Seen with Medplum.
+func MetadataWithoutOperations() Fault {
+	return Fault{
+		Name:         "MetadataWithoutOperations",
+		Seen:         "no $everything, Medplum: https://github.com/medplum/medplum/blob/HEAD/packages/server/src/fhir/metadata.ts",
+		interactions: []Interaction{Metadata},
+		claims: func(claims []claim) []claim {
+			for i := range claims {
+				claims[i].operations = nil
+			}
+			return claims
+		},
+	}
+}
+
+// MetadataPadded makes the CapabilityStatement larger by n bytes. Seen with 1upHealth.
+func MetadataPadded(n int) Fault {
+	return Fault{
+		Name:         fmt.Sprintf("MetadataPadded(%d)", n),
+		Seen:         "half a megabyte, 1upHealth: https://github.com/api-evangelist/1uphealth/blob/HEAD/fhir/1uphealth-fhir-r4-capabilitystatement.json",
+		interactions: []Interaction{Metadata},
+		wire: func(_ *Server, _ *call, rep *reply) {
+			if body, ok := bytes.CutSuffix(bytes.TrimSpace(rep.body), []byte("}")); ok {
+				rep.body = append(pad(bytes.Clone(body), `,"description":"`, n), '}')
+			}
 		},
 	}
 }

@@ -129,6 +129,22 @@ func EndlessPages() Fault {
 	}
 }
 
+// PageTwice gives page k of every search that is at least that long once more, as the page after it; what follows is in order. The total
+// counts each match once.
+func PageTwice(k int) Fault {
+	return Fault{
+		Name:         fmt.Sprintf("PageTwice(%d)", k),
+		interactions: searches(),
+		when:         func(c *call) bool { return c.number() == k },
+		page: func(_ *Server, _ *call, p *page) *reply {
+			if len(p.entries) > 0 {
+				p.next = &cursor{sess: p.cursor.sess, offset: p.cursor.offset, number: p.cursor.number + 1, variant: 1}
+			}
+			return nil
+		},
+	}
+}
+
 // EmptyPageWithNext inserts an empty page as number k of every search that is at least that long; its next link goes on.
 // Seen with Epic.
 func EmptyPageWithNext(k int) Fault {

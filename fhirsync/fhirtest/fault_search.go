@@ -74,18 +74,123 @@ func ParamRejected(name string) Fault {
 	}
 }
 
-// ParamRequired answers 400 to searches with a patient but without this parameter, "status" say. Searches by _id need it
-// not. Seen with Epic.
-func ParamRequired(name string) Fault {
+// ParamRequired answers 400 to searches with a patient but without this parameter, "status" say, or one of these. Searches by _id need it
+// not, unless it is _id that is required. Seen with Epic.
+func ParamRequired(names ...string) Fault {
 	return Fault{
-		Name:         "ParamRequired(" + name + ")",
+		Name:         "ParamRequired(" + strings.Join(names, ",") + ")",
 		Seen:         "Epic's code 59108: https://github.com/api-evangelist/epic-systems/blob/HEAD/errors/epic-systems-error-codes.yml ; US Core servers may for status: https://github.com/inferno-framework/us-core-test-kit/blob/HEAD/lib/us_core_test_kit/search_test.rb",
 		interactions: searchStart(),
 		query: func(_ *Server, _ *call, q *query) *reply {
-			if q.patient() == "" || slices.ContainsFunc(q.filters, func(f filter) bool { return f.name == name }) {
+			if q.patient() == "" || slices.ContainsFunc(q.filters, func(f filter) bool { return slices.Contains(names, f.name) }) {
 				return nil
 			}
-			return refuse(http.StatusBadRequest, "required", "search parameter "+name+" is required")
+			return refuse(http.StatusBadRequest, "required", "search parameter "+strings.Join(names, " or ")+" is required")
+		},
+	}
+}
+
+// ParamValues answers 400 to searches by this parameter that name anything but these values, in a list too. Seen with Epic and Oracle
+// Health.
+func ParamValues(name string, values ...string) Fault {
+	return Fault{
+		Name:         "ParamValues(" + name + "," + strings.Join(values, ",") + ")",
+		Seen:         "Epic's code 59111: https://github.com/api-evangelist/epic-systems/blob/HEAD/errors/epic-systems-error-codes.yml ; CarePlan by assess-plan alone, Oracle Health: https://github.com/cerner/fhir.cerner.com/blob/HEAD/content/millennium/r4/clinical/care-provision/care-plan.md",
+		interactions: searchStart(),
+		query: func(_ *Server, _ *call, q *query) *reply {
+			for _, f := range q.filters {
+				if f.name != name || f.modifier == "missing" {
+					continue
+				}
+				for _, v := range f.values {
+					code := v[strings.LastIndexByte(v, '|')+1:]
+					if !slices.Contains(values, v) && !slices.Contains(values, code) {
+						return refuse(http.StatusBadRequest, "value", "the value of "+name+" is not supported")
+					}
+				}
+			}
+			return nil
+		},
+	}
+}
+
+// OnlyParams drops every search parameter but these, whatever it means and without a word; the self link lacks what was dropped. A
+// modifier is part of a name. Seen with Blue Button.
+func OnlyParams(names ...string) Fault {
+	return Fault{
+		Name:         "OnlyParams(" + strings.Join(names, ",") + ")",
+		Seen:         "Blue Button drops what is not on its list: https://github.com/CMSgov/bluebutton-web-server/blob/HEAD/apps/fhir/bluebutton/views/search.py",
+		interactions: searchStart(),
+		query: func(s *Server, _ *call, q *query) *reply {
+			for full := range q.echo {
+				if slices.Contains(names, full) {
+					continue
+				}
+				delete(q.echo, full)
+				q.unknown = append(q.unknown, full)
+				if full == "_count" {
+					q.count = s.DefaultCount
+				}
+			}
+			slices.Sort(q.unknown)
+			q.filters = slices.DeleteFunc(q.filters, func(f filter) bool {
+				full := f.name
+				if f.modifier != "" {
+					full += ":" + f.modifier
+				}
+				return !slices.Contains(names, full)
+			})
+			return nil
+		},
+	}
+}
+
+// ModifiersRejected answers 400 to searches with a modifier other than :Patient. Seen with Epic.
+func ModifiersRejected() Fault {
+	return Fault{
+		Name:         "ModifiersRejected",
+		Seen:         "negative modifiers do not help, Epic: https://github.com/smart-on-fhir/smart-fetch/blob/HEAD/smart_fetch/crawl_utils.py",
+		interactions: searchStart(),
+		query: func(_ *Server, _ *call, q *query) *reply {
+			for _, f := range q.filters {
+				if f.modifier != "" && f.modifier != "Patient" {
+					return refuse(http.StatusBadRequest, "invalid", "modifier of "+f.name+" is not supported")
+				}
+			}
+			return nil
+		},
+	}
+}
+
+// PatientFixed answers every search for the patient whom the grant is for, whomever it names: the parameters that name a patient are
+// replaced, and so is the _id of a search for Patients. Seen with Blue Button.
+func PatientFixed(patientID string) Fault {
+	return Fault{
+		Name:         "PatientFixed(" + patientID + ")",
+		Seen:         "Blue Button overwrites them with the id tied to the token: https://github.com/CMSgov/bluebutton-web-server/blob/HEAD/apps/fhir/bluebutton/views/search.py",
+		interactions: searchStart(),
+		query: func(s *Server, _ *call, q *query) *reply {
+			name, kind, value := "patient", kindReference, "Patient/"+patientID
+			if q.typ == "Patient" {
+				name, kind, value = "_id", kindToken, patientID
+			} else if _, ok := s.types[q.typ].param("beneficiary"); ok {
+				name = "beneficiary"
+			}
+			if _, ok := s.types[q.typ].param(name); !ok {
+				return nil
+			}
+			q.scope = ""
+			q.filters = slices.DeleteFunc(q.filters, func(f filter) bool {
+				if f.kind == kindReference || f.name == name {
+					delete(q.echo, f.name)
+					delete(q.echo, f.name+":"+f.modifier)
+					return true
+				}
+				return false
+			})
+			q.filters = append(q.filters, filter{name: name, kind: kind, values: []string{value}})
+			q.echo.Set(name, value)
+			return nil
 		},
 	}
 }
@@ -226,6 +331,28 @@ func Empty404() Fault {
 				rep.status, rep.body = http.StatusNotFound, []byte("[]")
 				rep.header.Set("Content-Type", "application/json")
 			}
+		},
+	}
+}
+
+// CompartmentRejected answers 400 to searches by compartment (Patient/ID/Type). Seen with HAPI.
+func CompartmentRejected() Fault {
+	return Fault{
+		Name: "CompartmentRejected", Seen: "HAPI 8.8.0 (own observation)", interactions: searchStart(),
+		when:   func(c *call) bool { return c.scope != "" },
+		answer: func(*Server, *call) *reply { return refuse(http.StatusBadRequest, "processing", "no such request") },
+	}
+}
+
+// EmptyWithoutLinks leaves the links, the self link among them, out of searches that find nothing. Seen with Canvas.
+func EmptyWithoutLinks() Fault {
+	return Fault{
+		Name: "EmptyWithoutLinks", Seen: "Canvas: https://docs.canvasmedical.com/api/pagination", interactions: []Interaction{Search},
+		page: func(_ *Server, _ *call, p *page) *reply {
+			if len(p.cursor.sess.found.list) == 0 {
+				p.self = ""
+			}
+			return nil
 		},
 	}
 }

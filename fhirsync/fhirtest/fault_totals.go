@@ -109,7 +109,7 @@ func CountIgnored() Fault {
 				q.count = s.DefaultCount
 				q.echo.Del("_count")
 			}
-			p.cursor.sess.first = s.selfLink(c, q)
+			p.cursor.sess.first = s.selfLink(q)
 			return s.page(c, p.cursor)
 		})
 }

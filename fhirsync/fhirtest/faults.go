@@ -6,7 +6,7 @@ import (
 )
 
 // Faults gives at least one instance of every fault, with unique names, for tests that run over all of them; only
-// HiddenFromSearch is missing, because it must name a resource. Those that pass are limited by Times, the others last.
+// HiddenFromSearch and PatientFixed are missing, because they must name a resource. Those that pass are limited by Times, the others last.
 // Many come twice, for all types and for Observation alone. The slice is new for each call.
 func Faults() []Fault {
 	return []Fault{
@@ -21,13 +21,14 @@ func Faults() []Fault {
 		CountRejected(0),               // 400 for every _count
 
 		// Paging that does not end, or goes astray.
-		NextLoop(1, 1),            // to itself
-		NextLoop(2, 1),            // back to the start
-		RepeatedPage(),            // the last page, for ever
-		EndlessPages(),            // something new, for ever
-		EmptyPageWithNext(1),      // an empty page is not the end
-		EmptyPageWithNext(2),      // in the middle
-		EmptyLastPage(),           // one page too many
+		NextLoop(1, 1),             // to itself
+		NextLoop(2, 1),             // back to the start
+		RepeatedPage(),             // the last page, for ever
+		EndlessPages(),             // something new, for ever
+		EmptyPageWithNext(1),       // an empty page is not the end
+		EmptyPageWithNext(2),       // in the middle
+		EmptyLastPage(),            // one page too many
+		PageTwice(1), PageTwice(2), // a page again
 		ExpiredCursor(2).Times(1), // the first search expires
 		ExpiredCursor(2),          // every search expires
 		NextForeignHost("http://10.0.66.99:8080/fhir"),
@@ -51,8 +52,8 @@ func Faults() []Fault {
 		Status(http.StatusNotImplemented).For("Goal"), Status(http.StatusBadRequest).For("Goal"), Status(http.StatusInternalServerError).For("Goal"),
 		Status(http.StatusInternalServerError).Times(2), Status(http.StatusForbidden).On(Page), StatusEmpty(http.StatusForbidden).For("Practitioner"),
 		TooManyRequests(2, "1"), TooManyRequests(2, ""), TooManyRequestsUntil(1, 3*time.Second), TooManyRequests(1, "1795381555"),
-		Unavailable(2, "1"), Unavailable(2, ""), UnavailableUntil(1, 3*time.Second), RateLimit(20, time.Second),
-		TokenDies(5), RequiredHeader("X-Request-Id"), Redirect("https://elsewhere.fhirtest.example/fhir").For("Observation"),
+		Unavailable(2, "1"), Unavailable(2, ""), UnavailableUntil(1, 3*time.Second), RateLimit(20, time.Second), RateLimitByClock(20, time.Second), RateHeaders(100, time.Minute),
+		TokenDies(5), RequiredHeader("X-Request-Id"), QueryRequired("tenant", "Organization/1"), AnswerHeader("X-Correlation-Id", "1"), Redirect("https://elsewhere.fhirtest.example/fhir").For("Observation"),
 		Slow(50 * time.Millisecond), SlowBody(time.Millisecond), Hang().Times(1), StalledBody().Times(1),
 
 		// Inside the searchset.
@@ -63,11 +64,13 @@ func Faults() []Fault {
 
 		// What a search means.
 		FilterIgnored(), FilterIgnored().For("Observation"), ParamIgnored("_lastUpdated"), ParamIgnored("subject"), ParamIgnored("_count"), ParamFindsNothing("patient").For("DocumentReference"), ParamRejected("patient").For("Observation"),
-		ParamRequired("category").For("Observation"), ParamRequired("status").For("Observation"), ForeignMixed(2), SelfVerbatim(), SelfWithoutParams(),
-		BareIDFindsNothing(), TypedIDFindsNothing(), AbsoluteIDFindsNothing(), UnknownParam400(), UnknownTypeEmpty(), Empty404(),
+		ParamRequired("category").For("Observation"), ParamRequired("status").For("Observation"), ParamRequired("category", "code").For("Observation"), ParamRequired("_id").For("Goal"),
+		ParamRequired("category").For("CarePlan").Refusing(Refusal{Status: http.StatusUnprocessableEntity, Severity: "fatal", Code: "business-rule", Details: []string{"59108"}}),
+		ParamValues("status", "final").For("Observation"), OnlyParams("_count", "patient"), ModifiersRejected(), ForeignMixed(2), SelfVerbatim(), SelfWithoutParams(),
+		BareIDFindsNothing(), TypedIDFindsNothing(), AbsoluteIDFindsNothing(), UnknownParam400(), UnknownTypeEmpty(), Empty404(), EmptyWithoutLinks(), CompartmentRejected(),
 
 		// Metadata.
 		MetadataMissing(http.StatusNotFound), MetadataMissing(http.StatusUnauthorized), MetadataHTML(),
-		MetadataDenies("Observation", "Device"), MetadataDenies(), MetadataClaims("VisionPrescription", "Schedule"), MetadataWithoutParams(),
+		MetadataDenies("Observation", "Device"), MetadataDenies(), MetadataClaims("VisionPrescription", "Schedule"), MetadataWithoutParams(), MetadataWithoutOperations(), MetadataPadded(1 << 19),
 	}
 }

@@ -96,7 +96,12 @@ func attachedDocument(n int) kind {
 	}
 }
 
-func (p *plan) binaryID(n int) string { return fmt.Sprintf("%s-bin-%d", p.tag, n) }
+func (p *plan) binaryID(n int) string {
+	if p.name != nil {
+		return p.name("Binary", n)
+	}
+	return fmt.Sprintf("%s-bin-%d", p.tag, n)
+}
 
 func fillComposition(m *making) {
 	m.add("author", list{m.practitioner()})

@@ -15,14 +15,18 @@ func Generate(o Options) *Record {
 		size = 100
 	}
 	id := o.PatientID
-	if id == "" {
+	switch {
+	case id != "":
+	case o.ID != nil:
+		id = o.ID("Patient", 0)
+	default:
 		id = "pat-" + tag(o.Seed, "")
 	}
 	p := &plan{
-		rnd: random{state: mix(o.Seed) ^ 0x0ddba11}, tag: tag(o.Seed, id), patientID: id, padding: max(o.Padding, 0),
+		rnd: random{state: mix(o.Seed) ^ 0x0ddba11}, tag: tag(o.Seed, id), name: o.ID, patientID: id, padding: max(o.Padding, 0),
 		own: map[string][]string{"Patient": {id}},
 	}
-	p.shared = sharedIDs(p.tag, size)
+	p.shared = p.sharedIDs(size)
 
 	chosen := choose(o.Types, size-1)
 	secondary := make([]kind, 0, max(o.Secondary, 0))
@@ -104,6 +108,8 @@ func choose(only []string, n int) []kind {
 // ownID gives ids that clash on purpose where FHIR allows it: the same id in different types, ids that differ in case only.
 func (p *plan) ownID(typ string, n int) string {
 	switch {
+	case p.name != nil:
+		return p.name(typ, n)
 	case typ == "Observation" && n == 1:
 		return p.tag + "-CASE"
 	case typ == "Observation" && n == 2:

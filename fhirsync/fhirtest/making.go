@@ -12,6 +12,7 @@ import (
 type plan struct {
 	rnd       random
 	tag       string
+	name      func(typ string, n int) string // makes ids; nil: those that clash on purpose
 	patientID string
 	padding   int
 	own       map[string][]string // ids of own resources by type

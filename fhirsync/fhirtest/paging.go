@@ -6,9 +6,6 @@ import (
 	"slices"
 )
 
-// cursorParam carries the token of a page. As with HAPI, a page link names neither type nor filters.
-const cursorParam = "_getpages"
-
 // findings are what a search found. Faults may change both.
 type findings struct {
 	list  []*stored
@@ -69,13 +66,6 @@ func (s *Server) entry(st *stored) entry {
 	return entry{st: st, fullURL: s.base + "/" + st.Ref(), raw: s.bytes(st), mode: "match"}
 }
 
-// link gives the address of a page and makes it valid.
-func (s *Server) link(c *cursor) string {
-	token := c.token()
-	s.cursors[token] = c
-	return s.base + "?" + cursorParam + "=" + token
-}
-
 // provenances gives what _revinclude=Provenance:target adds to matches.
 func (s *Server) provenances(matches []*stored) []entry {
 	var out []entry
@@ -116,14 +106,14 @@ func (s *Server) page(c *call, at *cursor) *reply {
 		p.next = &cursor{sess: sess, offset: to, number: at.number + 1}
 	}
 	if at.number > 1 {
-		p.self = s.base + "?" + cursorParam + "=" + at.token()
+		p.self = s.pageAddress(at)
 	}
 	if len(sess.urls) < at.number {
 		sess.urls = append(sess.urls, p.self)
 	}
 	for f := range s.acting(c, func(f *Fault) bool { return f.page != nil }) {
 		if rep := f.page(s, c, p); rep != nil {
-			return rep
+			return f.refuse(rep)
 		}
 	}
 	return newReply(http.StatusOK, fhirJSON, s.bundle(p))
@@ -134,7 +124,7 @@ func (s *Server) countPage(c *call, sess *session) *reply {
 	p := &page{cursor: &cursor{sess: sess, number: 1}, total: sess.found.total, totals: true, self: sess.first}
 	for f := range s.acting(c, func(f *Fault) bool { return f.count != nil }) {
 		if rep := f.count(s, c, p); rep != nil {
-			return rep
+			return f.refuse(rep)
 		}
 	}
 	return newReply(http.StatusOK, fhirJSON, s.bundle(p))

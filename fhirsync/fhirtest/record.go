@@ -74,6 +74,9 @@ type Options struct {
 	Attachments int
 	// Types limits the own resources to these types, evenly; the Patient is always there. Unknown names are left out. Empty: all.
 	Types []string
+	// ID makes the logical id of a resource, the n-th of its type from 0, those of nobody included. The ids of a type must differ, and so
+	// must those of two records on one server. nil: ids that clash where FHIR allows it.
+	ID func(typ string, n int) string
 	// Padding is the number of bytes of narrative that each own resource carries, to make a record heavy.
 	Padding int
 }

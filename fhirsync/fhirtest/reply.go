@@ -38,8 +38,15 @@ func newReply(status int, contentType string, body []byte) *reply {
 
 const fhirJSON = "application/fhir+json; charset=utf-8"
 
+// ownCodes is the code system of codes that belong to no vendor in particular.
+const ownCodes = "urn:fhirtest:codes"
+
 // outcome makes an OperationOutcome with one issue.
 func outcome(severity, code, text string, vendorCodes ...string) []byte {
+	return codedOutcome(severity, code, text, ownCodes, vendorCodes)
+}
+
+func codedOutcome(severity, code, text, system string, vendorCodes []string) []byte {
 	b := append([]byte(nil), `{"resourceType":"OperationOutcome","issue":[{"severity":`...)
 	b = appendString(b, severity)
 	b = append(b, `,"code":`...)
@@ -50,8 +57,8 @@ func outcome(severity, code, text string, vendorCodes ...string) []byte {
 			if i > 0 {
 				b = append(b, ',')
 			}
-			b = append(b, `{"system":"urn:fhirtest:codes","code":`...)
-			b = appendString(b, v)
+			b = appendString(append(b, `{"system":`...), system)
+			b = appendString(append(b, `,"code":`...), v)
 			b = append(b, '}')
 		}
 		b = append(b, `]}`...)

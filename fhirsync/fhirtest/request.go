@@ -127,9 +127,9 @@ func (s *Server) parse(r *http.Request, body []byte) *call {
 		parts, search = parts[:1], true
 	}
 	switch {
-	case get && c.query.Has(cursorParam):
+	case get && c.query.Has(s.Links.param()):
 		c.kind = Page
-		if cur := s.cursors[c.query.Get(cursorParam)]; cur != nil {
+		if cur := s.cursors[s.cursorKey(r.URL, c.query)]; cur != nil {
 			c.cursor, c.typ = cur, cur.sess.query.typ
 		}
 	case s.Batch && r.Method == http.MethodPost && c.path == "":

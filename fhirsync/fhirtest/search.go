@@ -339,7 +339,7 @@ func (s *Server) search(c *call) *reply {
 	}
 	for f := range s.acting(c, func(f *Fault) bool { return f.query != nil }) {
 		if rep := f.query(s, c, q); rep != nil {
-			return rep
+			return f.refuse(rep)
 		}
 	}
 	found := &findings{list: s.match(q)}
@@ -348,7 +348,7 @@ func (s *Server) search(c *call) *reply {
 		f.find(s, c, q, found)
 	}
 	s.sessions++
-	sess := &session{id: s.sessions, query: q, found: found, first: s.selfLink(c, q)}
+	sess := &session{id: s.sessions, query: q, found: found, first: s.selfLink(q)}
 	if c.kind == Count {
 		return s.countPage(c, sess)
 	}
@@ -359,11 +359,8 @@ func (s *Server) search(c *call) *reply {
 }
 
 // selfLink tells which parameters were used.
-func (s *Server) selfLink(c *call, q *query) string {
-	link := s.base + "/" + q.typ
-	if c.scope != "" {
-		link = s.base + "/Patient/" + c.scope + "/" + q.typ
-	}
+func (s *Server) selfLink(q *query) string {
+	link := s.path(q)
 	if len(q.echo) > 0 {
 		link += "?" + q.echo.Encode()
 	}

@@ -19,8 +19,15 @@ type Server struct {
 	DefaultCount int
 	// MaxCount is the largest page; a larger _count is lowered without a word. NewServer sets 200.
 	MaxCount int
-	// Software is software.name in the CapabilityStatement; quirks are recognised by it. NewServer sets "fhirtest".
-	Software string
+	// Software and SoftwareVersion are what the CapabilityStatement says under software; quirks are recognised by it. NewServer sets
+	// "fhirtest" and "1". Without Software the element is left out.
+	Software, SoftwareVersion string
+	// Publisher is the CapabilityStatement's publisher. Empty: left out.
+	Publisher string
+	// Claims are what the CapabilityStatement says of the types, whatever the server can do. nil: what it can do.
+	Claims []Claim
+	// Links says how next links look.
+	Links LinkStyle
 	// Gzip compresses answers for clients that ask for it.
 	Gzip bool
 	// Everything makes the server speak Patient/ID/$everything, by GET and POST, and say so in metadata. An honest answer is all that
@@ -58,7 +65,7 @@ type stored struct {
 // NewServer makes a server that holds the records.
 func NewServer(records ...*Record) *Server {
 	s := &Server{
-		DefaultCount: 20, MaxCount: 200, Software: "fhirtest", FHIRVersion: "4.0.1",
+		DefaultCount: 20, MaxCount: 200, Software: "fhirtest", SoftwareVersion: "1", FHIRVersion: "4.0.1",
 		base: "https://fhir.example.test/r4", byRef: map[string]*stored{}, byType: map[string][]*stored{},
 		gone: map[string]bool{}, cursors: map[string]*cursor{}, jobs: map[string]*job{},
 	}

@@ -14,20 +14,28 @@ const (
 )
 
 // sharedIDs decides how many shared resources there are. Organizations 0, 1 and 2 are a chain of partOf, 3 and 4 a cycle.
-func sharedIDs(tag string, size int) map[string][]string {
-	many := func(n int) []string {
-		out := make([]string, n)
-		for i := range out {
-			out[i] = fmt.Sprintf("%s-%d", tag, i) // the same ids again as the patient's own of other types.
+func (p *plan) sharedIDs(size int) map[string][]string {
+	out := map[string][]string{"Device": {p.tag + "-analyser"}}
+	if p.name != nil {
+		out["Device"] = []string{p.name("Device", analyser)}
+	}
+	for typ, n := range map[string]int{
+		"Organization": 5, "Practitioner": 3 + size/60, "PractitionerRole": 2, "Location": 3 + size/400,
+		"HealthcareService": 1, "Endpoint": 1, "Medication": 3 + size/80, "ResearchStudy": 1,
+	} {
+		for i := range n {
+			id := fmt.Sprintf("%s-%d", p.tag, i) // the same ids again as the patient's own of other types.
+			if p.name != nil {
+				id = p.name(typ, i)
+			}
+			out[typ] = append(out[typ], id)
 		}
-		return out
 	}
-	return map[string][]string{
-		"Organization": many(5), "Practitioner": many(3 + size/60), "PractitionerRole": many(2), "Location": many(3 + size/400),
-		"HealthcareService": many(1), "Endpoint": many(1), "Medication": many(3 + size/80), "ResearchStudy": many(1),
-		"Device": {tag + "-analyser"},
-	}
+	return out
 }
+
+// analyser is the number of the shared Device, beyond those of the patient's own.
+const analyser = 1_000_000
 
 func (p *plan) makeShared() []Resource {
 	var out []Resource
