@@ -61,6 +61,7 @@ type chain struct {
 	urls      map[string]bool    // pages by address
 	empty     int                // empty pages in a row
 	held      []jsonscan.Entry   // matches that name no patient, until the chain has ended
+	mended    []*mended          // what was repaired of them, by position
 	heldBytes int
 	stale     int // pages without anything new in a row
 	count     int // _count to ask for; 0: none
@@ -223,20 +224,20 @@ func (c *chain) hold(x candidate, src source) {
 	e := *x.entry
 	e.Resource = slices.Clone(e.Resource)
 	e.Start, e.End = 0, 0
-	c.held = append(c.held, e)
+	c.held, c.mended = append(c.held, e), append(c.mended, x.mended)
 }
 
 // settleHeld takes in what was held back, if nobody else's has come.
 func (c *chain) settleHeld() {
-	held := c.held
-	c.held, c.heldBytes = nil, 0
+	held, mended := c.held, c.mended
+	c.held, c.mended, c.heldBytes = nil, nil, 0
 	switch {
 	case len(held) == 0:
 	case c.out.foreign > 0 || c.out.ignored:
 		c.out.foreign += len(held)
 	default:
 		// An error here means that the run is over.
-		_, err := c.r.takeIn(&jsonscan.Bundle{Entries: held}, nil, source{op: c.op(), typ: c.askedType(), strategy: c.strategy, unattributed: true})
+		_, err := c.r.takeIn(&jsonscan.Bundle{Entries: held}, nil, source{op: c.op(), typ: c.askedType(), strategy: c.strategy, unattributed: true, mended: mended})
 		if err != nil && c.out.err == nil {
 			c.out.err = &ServerError{Op: c.op(), Type: c.q.typ, Err: err}
 		}
@@ -431,6 +432,7 @@ func (c *chain) take(ctx context.Context, page *fetched, more bool) bool {
 		c.out.total, c.out.hadTotal = b.Total, true
 	}
 	before := len(c.pass)
+	c.r.noteBOM(page.resp.Body())
 	got, err := c.r.takeIn(b, page.resp.Body(), source{
 		op: c.op(), typ: c.askedType(), strategy: c.strategy, chain: c, more: more, unattributed: !c.out.ignored && (c.form.param == "patient" || c.form.typed || c.form.param == "" || c.form.path),
 	})

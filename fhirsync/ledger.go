@@ -14,12 +14,14 @@ import (
 type ledger struct {
 	onGap func(Gap)
 
-	mu     sync.Mutex
-	types  map[string]*typeEntry
-	gaps   map[gapKey]*Gap
-	notes  map[noteKey]int
-	checks map[gapKey]bool    // gaps that came of checking a type
-	open   map[*node]struct{} // parts, questions and jobs that have not ended
+	mu    sync.Mutex
+	types map[string]*typeEntry
+	gaps  map[gapKey]*Gap
+	notes map[noteKey]int
+	// repairs are of pages; those of resources are with their types.
+	repairs map[RepairKind]int
+	checks  map[gapKey]bool    // gaps that came of checking a type
+	open    map[*node]struct{} // parts, questions and jobs that have not ended
 }
 
 type gapKey struct {
@@ -39,10 +41,11 @@ const maxGaps = 50_000
 // typeEntry is the obligation "all resources of this type of this patient".
 type typeEntry struct {
 	TypeReport
-	owed     bool // asked for by the caller: it must end in one way or another
-	ended    bool // answered, or ended in a gap
-	settled  bool // answered
-	covered  bool // an operation brought what it has of the type, which proves nothing
+	repairs  map[RepairKind]int // of resources that are on their way to the store or there
+	owed     bool               // asked for by the caller: it must end in one way or another
+	ended    bool               // answered, or ended in a gap
+	settled  bool               // answered
+	covered  bool               // an operation brought what it has of the type, which proves nothing
 	whole    *answer
 	parts    int                // parts asked
 	partKeys map[ident]struct{} // distinct matches of the parts
@@ -440,6 +443,7 @@ func (l *ledger) report(r *Report) {
 	slices.SortFunc(r.Gaps, func(a, b Gap) int {
 		return cmp.Or(cmp.Compare(a.Type, b.Type), cmp.Compare(a.Reason, b.Reason), cmp.Compare(a.Ref, b.Ref), cmp.Compare(a.Detail, b.Detail))
 	})
+	r.Repairs = l.allRepairs()
 	r.Notes = nil
 	for _, k := range slices.SortedFunc(maps.Keys(l.notes), func(a, b noteKey) int {
 		return cmp.Or(cmp.Compare(a.typ, b.typ), cmp.Compare(a.detail, b.detail))

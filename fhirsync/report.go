@@ -44,6 +44,8 @@ type Report struct {
 	Types map[string]TypeReport `json:"types"`
 	// Gaps are what did not come, or not provably, in order of type, reason and ref.
 	Gaps []Gap `json:"gaps"`
+	// Repairs counts what was repaired (see Repair), in resources that were received and in the pages they came on.
+	Repairs map[RepairKind]int `json:"repairs,omitempty"`
 	// Notes are what the server said or did that is worth knowing and is no gap.
 	Notes    []Note        `json:"notes,omitempty"`
 	Requests RequestCounts `json:"requests"`

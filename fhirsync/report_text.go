@@ -3,6 +3,7 @@ package fhirsync
 import (
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -46,6 +47,7 @@ func (r *Report) String() string {
 	}
 	r.writeTypes(&b)
 	r.writeGaps(&b)
+	r.writeRepairs(&b)
 	if len(r.Notes) > 0 {
 		b.WriteString("  notes\n")
 		for _, n := range r.Notes {
@@ -95,6 +97,17 @@ func (r *Report) writeTypes(b *strings.Builder) {
 		}
 		fmt.Fprintf(b, "  %-*s  %8d  %8d  %9d  %8s  %s\n", wide, name, t.Received, t.Stored, t.Unchanged, expected, evidence)
 	}
+}
+
+func (r *Report) writeRepairs(b *strings.Builder) {
+	if len(r.Repairs) == 0 {
+		return
+	}
+	var parts []string
+	for _, kind := range slices.Sorted(maps.Keys(r.Repairs)) {
+		parts = append(parts, itoa(r.Repairs[kind])+" "+printable(string(kind), 40))
+	}
+	fmt.Fprintf(b, "  repaired: %s\n", strings.Join(parts, ", "))
 }
 
 // listedGaps is how many gaps of one reason are printed one by one. JSON has them all.

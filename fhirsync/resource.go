@@ -19,9 +19,15 @@ type Resource struct {
 	VersionID string
 	// LastUpdated is meta.lastUpdated, zero where it is absent or not an instant.
 	LastUpdated time.Time
-	// Raw are the server's bytes, never re-encoded.
+	// Raw are the server's bytes, never re-encoded. They are one JSON object (RFC 8259, in UTF-8): what is not JSON and cannot be repaired
+	// without a guess, NaN for one, is not put but quarantined. Only where Original is set did a repair change anything.
 	Raw json.RawMessage
-	// Digest is the SHA-256 of the source bytes.
+	// Original are the bytes as they came from the server, where a repair changed them; nil where Raw is what came. They may be anything.
+	// A store that has a QuarantineStore gets them there as well, before the resource, so that it need not keep this field.
+	Original []byte
+	// Repairs says what was not as it should be, in order of Offset; nil for nearly all resources.
+	Repairs []Repair
+	// Digest is the SHA-256 of the source bytes: of Original where it is set, else of Raw.
 	Digest [32]byte
 	// Unchanged: the store said (see DigestStore) that it holds exactly this already.
 	Unchanged bool

@@ -40,14 +40,17 @@ type savedState struct {
 	Late    []string             `json:"late,omitempty"`
 	Skipped map[string]int       `json:"skipped,omitempty"`
 	Gaps    []Gap                `json:"gaps,omitempty"`
+	// Repairs are those of pages.
+	Repairs map[RepairKind]int `json:"repairs,omitempty"`
 }
 
 type savedType struct {
-	Report  TypeReport   `json:"report"`
-	Keys    []byte       `json:"keys,omitempty"`
-	Answer  *savedAnswer `json:"answer,omitempty"` // nil: the type was not asked for
-	Closure int          `json:"closure,omitempty"`
-	Checked bool         `json:"checked,omitempty"` // against the server's count
+	Report  TypeReport         `json:"report"`
+	Repairs map[RepairKind]int `json:"repairs,omitempty"`
+	Keys    []byte             `json:"keys,omitempty"`
+	Answer  *savedAnswer       `json:"answer,omitempty"` // nil: the type was not asked for
+	Closure int                `json:"closure,omitempty"`
+	Checked bool               `json:"checked,omitempty"` // against the server's count
 }
 
 type savedAnswer struct {
@@ -125,7 +128,7 @@ func (r *run) restore(s *savedState) {
 	r.settled = map[string]bool{}
 	for name, t := range s.Types {
 		e := r.ledger.typ(name)
-		e.TypeReport = t.Report
+		e.TypeReport, e.repairs = t.Report, t.Repairs
 		e.Stored = e.Received
 		e.closure, e.closureSeen, e.checked, e.verified = t.Closure, t.Closure, t.Checked, t.Checked
 		for keys := t.Keys; len(keys) >= len(ident{}); keys = keys[len(ident{}):] {
@@ -155,6 +158,7 @@ func (r *run) restore(s *savedState) {
 		r.late[ref] = true
 	}
 	maps.Copy(r.front.skipped, s.Skipped)
+	r.ledger.repairs = s.Repairs
 	for _, g := range s.Gaps {
 		r.ledger.gap(g)
 	}
@@ -256,7 +260,7 @@ func (r *run) snapshot() []byte {
 	}
 	r.ledger.mu.Lock()
 	defer r.ledger.mu.Unlock()
-	s := savedState{Version: stateVersion, Run: r.id, Started: r.report.Started, Types: map[string]savedType{}, Skipped: r.front.skipped}
+	s := savedState{Version: stateVersion, Run: r.id, Started: r.report.Started, Types: map[string]savedType{}, Skipped: r.front.skipped, Repairs: r.ledger.repairs}
 	if !r.resumedFrom.IsZero() {
 		s.Started = r.resumedFrom
 	}
@@ -277,12 +281,12 @@ func (r *run) snapshot() []byte {
 		owed[name] = owed[name] || e.owed
 		switch a := e.whole; {
 		case e.owed && e.settled && a != nil && a.lost == nil && !a.parted && !doubtful[name] && r.answeredAll[name]:
-			s.Types[name] = savedType{Report: e.TypeReport, Closure: e.closure, Checked: e.verified && e.closure == e.closureSeen, Answer: &savedAnswer{
+			s.Types[name] = savedType{Report: e.TypeReport, Repairs: e.repairs, Closure: e.closure, Checked: e.verified && e.closure == e.closureSeen, Answer: &savedAnswer{
 				Param: a.form.param, Typed: a.form.typed, Path: a.form.path, Post: a.form.post, Matches: a.matches, Total: a.total, HadTotal: a.hadTotal, Totals: a.totals, Pages: a.pages,
 				Asked: a.asked, Early: a.early, Partial: a.partial, Withheld: a.withheld, Why: a.why,
 			}}
 		case !e.owed && e.Received > 0:
-			s.Types[name] = savedType{Report: e.TypeReport}
+			s.Types[name] = savedType{Report: e.TypeReport, Repairs: e.repairs}
 		}
 	}
 	keys := map[uint16][]byte{}

@@ -37,7 +37,7 @@ type Powers struct {
 	State StateStore
 	// Digests tells what the store holds already, so that it is not written again.
 	Digests DigestStore
-	// Quarantine keeps bytes that could not be read, or that the store refused.
+	// Quarantine keeps bytes that could not be read, that the store refused, or that were repaired.
 	Quarantine QuarantineStore
 }
 
@@ -73,12 +73,13 @@ type DigestStore interface {
 	Holds(ctx context.Context, keys []Key, digests [][32]byte) ([]bool, error)
 }
 
-// QuarantineStore keeps what could not be stored as a resource.
+// QuarantineStore keeps what could not be stored as a resource, and what resources were before they were repaired.
 type QuarantineStore interface {
 	Quarantine(ctx context.Context, items []Quarantined) error
 }
 
-// Quarantined is bytes that could not be read as a resource, or a resource that the store rejected.
+// Quarantined is bytes that could not be read as a resource, a resource that the store rejected, or the bytes of a resource as they were
+// before they were repaired.
 type Quarantined struct {
 	// Run, Server and PatientID are as in Batch.
 	Run, Server, PatientID string
@@ -86,6 +87,10 @@ type Quarantined struct {
 	Type, ID string
 	// Reason says what is wrong with the bytes, without quoting them.
 	Reason string
+	// Query is what was asked for: "Observation?_count=&patient=", with the names of parameters and no values. "" where that is not known.
+	Query string
+	// Repairs says what was repaired since, where the resource itself went to Put; nil for what could not be stored.
+	Repairs []Repair
 	// Raw are the bytes as they came. They belong to the receiver.
 	Raw []byte
 }

@@ -1,8 +1,8 @@
 package fhirsync
 
 import (
+	"bytes"
 	"context"
-	"crypto/sha256"
 	"slices"
 	"time"
 
@@ -27,6 +27,8 @@ type source struct {
 	more bool
 	// late: all searches have ended, so that the owner of a Provenance can be told by its targets.
 	late bool
+	// mended are repairs that were made of the entries before, by position; nil: none.
+	mended []*mended
 }
 
 // taken is what came of a page.
@@ -44,6 +46,7 @@ type candidate struct {
 	from, to  int // its references among all
 	owner     ownership
 	elsewhere int // contents that its attachments only name
+	mended    *mended
 }
 
 // takeIn goes through the entries of a page: it finds out whose each resource is, hands the patient's own to the writer, and enters into the
@@ -67,6 +70,10 @@ func (r *run) takeIn(b *jsonscan.Bundle, body []byte, src source) (taken, error)
 			continue
 		}
 		id := r.identify(e)
+		m := r.nameless(e, id)
+		if src.mended != nil {
+			m = src.mended[i]
+		}
 		if match && src.chain != nil && id != "" {
 			key := identOf(e.ResourceType, id)
 			if _, have := src.chain.keys[key]; !have && len(src.chain.types) < maxTypeNames {
@@ -84,7 +91,7 @@ func (r *run) takeIn(b *jsonscan.Bundle, body []byte, src source) (taken, error)
 		case r.has(e.ResourceType, id):
 			continue
 		}
-		c := candidate{entry: e, id: id, from: len(found)}
+		c := candidate{entry: e, id: id, from: len(found), mended: m}
 		broken := false
 		for f, err := range refs.All(e.Resource, refs.FromReference) {
 			if err != nil {
@@ -336,6 +343,10 @@ func (r *run) accept(accepted []candidate, found []refs.Found, src source) ([]Re
 	for i, c := range fresh {
 		start := len(all)
 		all = append(all, c.entry.Resource...)
+		var m mended
+		if c.mended != nil {
+			m = *c.mended
+		}
 		updated, err := time.Parse(time.RFC3339Nano, c.entry.LastUpdated)
 		if err != nil {
 			updated = time.Time{}
@@ -343,7 +354,7 @@ func (r *run) accept(accepted []candidate, found []refs.Found, src source) ([]Re
 		resources[i] = Resource{
 			Key:       Key{Server: r.server.name, Type: c.entry.ResourceType, ID: c.id},
 			VersionID: c.entry.VersionID, LastUpdated: updated, Raw: all[start:len(all):len(all)],
-			Digest: sha256.Sum256(c.entry.Resource),
+			Original: m.original, Repairs: m.repairs, Digest: m.digest(c.entry.Resource),
 			Origin: Origin{Strategy: src.strategy, Op: src.op, Received: now},
 		}
 	}
@@ -352,11 +363,15 @@ func (r *run) accept(accepted []candidate, found []refs.Found, src source) ([]Re
 		return nil, err
 	}
 	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ledger.mu.Lock()
+	defer r.ledger.mu.Unlock()
 	for i := range resources {
-		r.seen[identOf(resources[i].Type, resources[i].ID)] &^= onItsWay
-		delete(r.rereads, resources[i].Type+"/"+resources[i].ID)
+		res := &resources[i]
+		r.seen[identOf(res.Type, res.ID)] &^= onItsWay
+		delete(r.rereads, res.Type+"/"+res.ID)
+		addRepairs(&r.ledger.typ(res.Type).repairs, res.Repairs)
 	}
-	r.mu.Unlock()
 	return resources, nil
 }
 
@@ -408,6 +423,7 @@ func (r *run) readFrom(ctx context.Context, typ, id string, why purpose, src sou
 		return taken{}, fail
 	}
 	body := resp.Body()
+	r.noteBOM(body)
 	b := &jsonscan.Bundle{Entries: []jsonscan.Entry{{Header: head, End: len(body), Resource: trimBOM(body), Mode: "match"}}}
 	got, err := r.takeIn(b, body, src)
 	if err != nil {
@@ -418,11 +434,11 @@ func (r *run) readFrom(ctx context.Context, typ, id string, why purpose, src sou
 	return got, nil
 }
 
+const byteOrderMark = "\xEF\xBB\xBF"
+
 // trimBOM gives a resource without a byte order mark and white space around it, which are no part of it.
 func trimBOM(body []byte) []byte {
-	if len(body) >= 3 && string(body[:3]) == "\xEF\xBB\xBF" {
-		body = body[3:]
-	}
+	body = bytes.TrimPrefix(body, []byte(byteOrderMark))
 	start, end := 0, len(body)
 	for start < end && isSpace(body[start]) {
 		start++

@@ -53,7 +53,7 @@ func newWriter(r *run, store Store) *writer {
 func (w *writer) deliver(ctx context.Context, resources []Resource) error {
 	var n int64
 	for i := range resources {
-		n += int64(len(resources[i].Raw)) + 256
+		n += size(&resources[i]) + 256
 	}
 	held, err := w.r.client.inFlight.enter(ctx, n)
 	if err != nil {
@@ -70,6 +70,9 @@ func (w *writer) deliver(ctx context.Context, resources []Resource) error {
 		return errEnded
 	}
 }
+
+// size is how many bytes a resource holds.
+func size(res *Resource) int64 { return int64(len(res.Raw) + len(res.Original)) }
 
 // errEnded is what a strategy gets that goes on after its Fetch has returned.
 var errEnded = errors.New("fhirsync: the sync has ended")
@@ -127,14 +130,14 @@ func (w *writer) loop(ctx context.Context) {
 func (w *writer) take(ctx context.Context, d delivery) {
 	w.held += d.held
 	for _, res := range d.resources {
-		if len(w.pending) > 0 && (len(w.pending) >= batchResources || w.bytes+int64(len(res.Raw)) > batchBytes) {
+		if len(w.pending) > 0 && (len(w.pending) >= batchResources || w.bytes+size(&res) > batchBytes) {
 			w.put(ctx)
 		}
 		if len(w.pending) == 0 {
 			w.since = time.Now()
 		}
 		w.pending = append(w.pending, res)
-		w.bytes += int64(len(res.Raw))
+		w.bytes += size(&res)
 	}
 	if len(w.pending) >= batchResources || w.bytes >= batchBytes {
 		w.flush(ctx)
@@ -184,7 +187,11 @@ func (w *writer) put(ctx context.Context) {
 	slices.SortFunc(resources, func(a, b Resource) int {
 		return cmp.Or(cmp.Compare(a.Server, b.Server), cmp.Compare(a.Type, b.Type), cmp.Compare(a.ID, b.ID))
 	})
-	if err := w.unchanged(ctx, resources); err != nil {
+	err := w.unchanged(ctx, resources)
+	if err == nil {
+		err = w.originals(ctx, resources)
+	}
+	if err != nil {
 		w.r.storeFailed(err)
 		return
 	}
@@ -253,6 +260,20 @@ func (w *writer) reject(ctx context.Context, resources []Resource, reject *Rejec
 		return nil, reject // its indexes are none of this batch.
 	}
 	return rest, w.quarantine(ctx, items)
+}
+
+// originals keeps what repaired resources were before: ahead of the resources, so that there is no time at which it could be lost.
+func (w *writer) originals(ctx context.Context, resources []Resource) error {
+	var items []Quarantined
+	for i := range resources {
+		if res := &resources[i]; res.Original != nil && !res.Unchanged {
+			items = append(items, Quarantined{
+				Run: w.r.id, Server: w.r.server.name, PatientID: w.r.patientID, Type: res.Type, ID: res.ID,
+				Reason: "repaired", Repairs: res.Repairs, Raw: slices.Clone(res.Original),
+			})
+		}
+	}
+	return w.quarantine(ctx, items)
 }
 
 func (w *writer) quarantine(ctx context.Context, items []Quarantined) error {

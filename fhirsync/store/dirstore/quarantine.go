@@ -18,13 +18,15 @@ import (
 
 // held is a line of .fhirsync/quarantine.ndjson.
 type held struct {
-	Run       string `json:"run,omitempty"`
-	Server    string `json:"server,omitempty"`
-	PatientID string `json:"patientId,omitempty"`
-	Type      string `json:"type,omitempty"`
-	ID        string `json:"id,omitempty"`
-	Reason    string `json:"reason"`
-	Raw       []byte `json:"raw"` // base64: it may be anything
+	Run       string            `json:"run,omitempty"`
+	Server    string            `json:"server,omitempty"`
+	PatientID string            `json:"patientId,omitempty"`
+	Type      string            `json:"type,omitempty"`
+	ID        string            `json:"id,omitempty"`
+	Reason    string            `json:"reason"`
+	Query     string            `json:"query,omitempty"`
+	Repairs   []fhirsync.Repair `json:"repairs,omitempty"`
+	Raw       []byte            `json:"raw"` // base64: it may be anything
 }
 
 func (s *Store) quarantinePath() string { return s.hidden("quarantine.ndjson") }
