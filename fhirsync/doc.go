@@ -21,7 +21,8 @@
 //
 // # Stores
 //
-// A [Store] has one method, Put. Packages store/memstore and store/dirstore are stores; [StoreFunc] makes one of a function.
+// A [Store] has one method, Put. Packages store/memstore and store/dirstore are stores; [StoreFunc] makes one of a function;
+// [Tee] fills several, [Filter] takes a part, [Namespaced] gives each resource an id of its own.
 //
 // The contract:
 //

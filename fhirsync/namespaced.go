@@ -133,15 +133,15 @@ func (n *namespaced) Put(ctx context.Context, batch Batch) error {
 		sorted[to] = out.Resources[from]
 	}
 	out.Resources = sorted
-	return backToSource(n.next.Put(ctx, out), order)
+	return backToSource("Namespaced", n.next.Put(ctx, out), order)
 }
 
 func compareKeys(a, b Key) int {
 	return cmp.Or(cmp.Compare(a.Server, b.Server), cmp.Compare(a.Type, b.Type), cmp.Compare(a.ID, b.ID))
 }
 
-// backToSource gives an error of the next store with the indexes that its caller knows.
-func backToSource(err error, order []int) error {
+// backToSource gives an error of the next store with the indexes that its caller knows: order has them by those of the next store.
+func backToSource(who string, err error, order []int) error {
 	var reject *RejectError
 	if !errors.As(err, &reject) {
 		return err
@@ -149,7 +149,7 @@ func backToSource(err error, order []int) error {
 	back := &RejectError{Rejected: make(map[int]error, len(reject.Rejected))}
 	for i, why := range reject.Rejected {
 		if i < 0 || i >= len(order) {
-			return errors.New("fhirsync: Namespaced: the store rejected a resource that was not in the batch")
+			return errors.New("fhirsync: " + who + ": the store rejected a resource that was not in the batch")
 		}
 		back.Rejected[order[i]] = why
 	}
@@ -161,7 +161,7 @@ func (n *namespaced) Powers() Powers {
 	next := PowersOf(n.next)
 	var p Powers
 	if next.State != nil {
-		p.State = namespacedState{next.State, n.stateSuffix}
+		p.State = suffixedState{next.State, n.stateSuffix}
 	}
 	if next.Digests != nil {
 		p.Digests = namespacedDigests{next.Digests, n}
@@ -170,17 +170,17 @@ func (n *namespaced) Powers() Powers {
 	return p
 }
 
-// namespacedState keeps states apart by spaces.
-type namespacedState struct {
+// suffixedState keeps states apart by what a wrapper does to the data.
+type suffixedState struct {
 	next   StateStore
 	suffix string
 }
 
-func (s namespacedState) LoadState(ctx context.Context, key string) (state []byte, rev string, err error) {
+func (s suffixedState) LoadState(ctx context.Context, key string) (state []byte, rev string, err error) {
 	return s.next.LoadState(ctx, key+s.suffix)
 }
 
-func (s namespacedState) SaveState(ctx context.Context, key string, state []byte, rev string) (newRev string, err error) {
+func (s suffixedState) SaveState(ctx context.Context, key string, state []byte, rev string) (newRev string, err error) {
 	return s.next.SaveState(ctx, key+s.suffix, state, rev)
 }
 
