@@ -124,3 +124,31 @@ func TestAnEnormousCapabilityStatement(t *testing.T) {
 		})
 	}
 }
+
+// TestAnAnswerThatSaysItIsPartial: what was cut with an OperationOutcome to say so is asked for in parts, of which the server says no such thing.
+func TestAnAnswerThatSaysItIsPartial(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		fault    fhirtest.Fault
+		complete bool
+	}{
+		"above ten":        {fhirtest.CutWithOutcome(10, "too-costly").For("Observation"), true},
+		"of every answer":  {fhirtest.OutcomeEntry("warning", "incomplete").For("Observation"), false},
+		"of another thing": {fhirtest.OutcomeEntry("warning", "informational").For("Observation"), true},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			rec := fhirtest.Generate(fhirtest.Options{Seed: 93, Size: 80, Types: []string{"Observation", "Condition"}})
+			srv := fhirtest.NewServer(rec)
+			srv.Inject(c.fault)
+			store := new(memstore.Store)
+			rep, err := newClient(t, srv, fhirsync.Config{}).Sync(t.Context(), fhirsync.Server{BaseURL: srv.BaseURL()}, rec.PatientID, store, nil)
+			if c.complete != (err == nil) || c.complete != (rep.Verdict == fhirsync.Complete) {
+				t.Errorf("%s: %v\n%s", name, err, rep)
+			}
+			if lost, alien := missing(srv, rec.PatientID, store); len(lost)+len(alien) > 0 {
+				t.Errorf("%s: lost %v", name, lost)
+			}
+			t.Logf("%s: %d requests", name, rep.Requests.Total())
+		})
+	}
+}

@@ -24,18 +24,18 @@ type filler struct {
 	strategy string
 	yield    func(*Page) bool
 
-	keys              map[ident]struct{} // distinct matches of all parts, and of the whole question before
-	parts             map[ident]struct{} // those of the parts by the parameter that is tried now
-	want              int                // what the server counts; -1: it does not
-	cap               int                // where the whole question ended
-	budget            int
-	overlap           bool     // parts by value have brought the same
-	stopped           bool     // the strategy wants no more pages
-	withheld, partial bool     // the server said so of a part
-	idle              int      // parts in a row that brought nothing new
-	cut               []string // parts that were cut and could not be split further
-	failed            *ServerError
-	over              error // the run is over
+	keys     map[ident]struct{} // distinct matches of all parts, and of the whole question before
+	parts    map[ident]struct{} // those of the parts by the parameter that is tried now
+	want     int                // what the server counts; -1: it does not
+	cap      int                // where the whole question ended
+	budget   int
+	overlap  bool     // parts by value have brought the same
+	stopped  bool     // the strategy wants no more pages
+	withheld bool     // the server said so of a part
+	idle     int      // parts in a row that brought nothing new
+	cut      []string // parts that were cut and could not be split further
+	failed   *ServerError
+	over     error // the run is over
 }
 
 // done tells whether there is nothing left to do, or nothing to be hoped for.
@@ -69,7 +69,7 @@ func (f *filler) part(ctx context.Context, params url.Values) (a *chainAnswer, o
 			f.keys[k], f.parts[k] = struct{}{}, struct{}{}
 		}
 	}
-	f.withheld, f.partial = f.withheld || a.withheld, f.partial || a.partial
+	f.withheld = f.withheld || a.withheld
 	f.stopped = f.stopped || a.stopped
 	if a.err != nil && a.err.StatusCode == http.StatusUnauthorized && f.r.unauthorized(ctx, a.err) {
 		f.over = context.Cause(f.r.ctx)
@@ -90,6 +90,9 @@ func (f *filler) part(ctx context.Context, params url.Values) (a *chainAnswer, o
 	if !suspect {
 		return a, true, true
 	}
+	if a.partial {
+		return a, true, false // smaller parts may come without the server saying so; a count may be cut like the answer.
+	}
 	n, counts := f.r.count(ctx, q, f.form)
 	if f.r.ctx.Err() != nil {
 		f.over = context.Cause(f.r.ctx)
@@ -109,8 +112,8 @@ var epochs = []int{1950, 1970, 1990, 2000, 2005, 2010, 2013, 2016, 2018, 2020, 2
 func (f *filler) byDate(ctx context.Context, param string, finest time.Duration) bool {
 	// A server that ignores the parameter answers every range with the same: nothing can come of that.
 	probe, ok, _ := f.part(ctx, url.Values{param: {"lt" + day(1800)}})
-	if !ok || probe.matches > 0 {
-		return false
+	if !ok || probe.matches > 0 || probe.partial {
+		return false // nor of one that says of every answer, even an empty one, that it is partial.
 	}
 	before := len(f.keys)
 	f.parts, f.idle = nil, 0
@@ -262,7 +265,8 @@ func (r *run) fill(ctx context.Context, typ string, a *answer, want int) (proven
 	if want >= 0 && len(f.keys) >= want {
 		proven = true
 	}
-	a.withheld, a.partial = a.withheld || f.withheld, a.partial || f.partial
+	a.withheld = a.withheld || f.withheld
+	a.partial = a.partial && !proven
 	a.filled, a.provenWhole = true, proven
 	return proven, nil
 }

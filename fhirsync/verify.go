@@ -82,7 +82,7 @@ func (r *run) countDue(a *answer, typ string, closure int) bool {
 	trusted, fails := false, false
 	r.server.facts.with(func(f *facts) { trusted, fails = f.agreed >= trustAfter, f.uncounted(typ) })
 	sign := a.hadTotal && a.total > a.matches || a.early || a.totals || a.lost != nil || closure > 0 || a.parted || r.last[typ] > a.matches ||
-		a.inside && a.matches > 0
+		a.inside && a.matches > 0 || a.partial
 	// A share stays on for servers that were always right, and all of it for long answers, where one request more is little, and for those
 	// without a total, of which nothing else shows that they are whole.
 	id := identOf(typ, r.asking)
@@ -138,7 +138,13 @@ func (r *run) verifyType(ctx context.Context, typ string, a *answer, closure int
 		if proven, err = r.fill(ctx, typ, a, count); err != nil {
 			return err
 		}
-	case !ok && !a.parted && (short || a.early || a.totals || a.lost != nil || closure > 0 || capSign):
+	case a.partial && ok && !a.parted:
+		// The count may be cut as the answer is: parts of which the server does not say that they are partial are better.
+		var err error
+		if proven, err = r.fill(ctx, typ, a, -1); err != nil {
+			return err
+		}
+	case !ok && !a.parted && (a.partial || short || a.early || a.totals || a.lost != nil || closure > 0 || capSign):
 		var err error
 		if proven, err = r.fill(ctx, typ, a, -1); err != nil {
 			return err

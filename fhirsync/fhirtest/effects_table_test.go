@@ -60,7 +60,17 @@ func effects(t *testing.T) map[string]check {
 
 	return map[string]check{
 		// Paging.
-		"PageCap":     all(length(10, 1), totals(10), counted(n), finds("Goal?patient=p", 1)),
+		"PageCap": all(length(10, 1), totals(10), counted(n), finds("Goal?patient=p", 1)),
+		"CutWithOutcome": all(length(10, 1), totals(10), counted(n), finds("Goal?patient=p", 1), func(t *testing.T, f fhirtest.Fault) {
+			t.Helper()
+			code, _, _ := strings.Cut(f.Name[strings.Index(f.Name, ",")+1:], "[")
+			if got := outcomes(page(t, faulty(f), obs), `"code":"`+code+`"`); got != 1 {
+				t.Errorf("%d outcomes of code %s", got, code)
+			}
+			if got := outcomes(page(t, faulty(f), "Goal?patient=p"), ""); got != 0 {
+				t.Errorf("%d outcomes where nothing was cut", got)
+			}
+		}),
 		"MissingNext": byName(map[string]check{"MissingNext(1)": all(length(20, 1), totals(n)), "MissingNext(2)": all(length(40, 2), totals(n, n))}),
 		"PageSizeCap": all(entries(5, 5, 5, 5, 5, 5, 5, 5), first(func(b *bundle) bool { return *b.Total == n })),
 		"PageSizeFixed": all(entries(7, 7, 7, 7, 7, 7, 7, 7), func(t *testing.T, f fhirtest.Fault) {

@@ -29,6 +29,20 @@ func PageCap(n int) Fault {
 	}
 }
 
+// CutWithOutcome ends every search at n matches like PageCap, and says so by an OperationOutcome of this issue code, and of vendors' codes,
+// among the entries.
+func CutWithOutcome(n int, code string, vendorCodes ...string) Fault {
+	f := PageCap(n)
+	f.Name = fmt.Sprintf("CutWithOutcome(%d,%s%v)", n, code, vendorCodes)
+	f.page = func(_ *Server, _ *call, p *page) *reply {
+		if len(p.cursor.sess.found.list) == n {
+			p.entries = append(p.entries, entry{raw: outcome("warning", code, "there may be more", vendorCodes...), mode: "outcome"})
+		}
+		return nil
+	}
+	return f
+}
+
 // PageSizeCap lowers every page to n matches, whatever _count says, with a next link for the rest. The self link does
 // not show it. Seen with LinuxForHealth FHIR, Medplum and HAPI.
 func PageSizeCap(n int) Fault {

@@ -13,12 +13,13 @@ func Faults() []Fault {
 		// Paging that ends too soon.
 		PageCap(10),                    // the tenth match is the last, and nothing tells
 		PageCap(10).For("Observation"), // one type alone
-		MissingNext(1),                 // the first page has no next
-		MissingNext(2),                 // the second page has none
-		PageSizeCap(5),                 // short pages, with next
-		PageSizeFixed(7),               // _count is ignored
-		CountRejected(50),              // 400 for large pages
-		CountRejected(0),               // 400 for every _count
+		CutWithOutcome(10, "incomplete"), CutWithOutcome(10, "too-costly").For("Observation"),
+		MissingNext(1),    // the first page has no next
+		MissingNext(2),    // the second page has none
+		PageSizeCap(5),    // short pages, with next
+		PageSizeFixed(7),  // _count is ignored
+		CountRejected(50), // 400 for large pages
+		CountRejected(0),  // 400 for every _count
 
 		// Paging that does not end, or goes astray.
 		NextLoop(1, 1),             // to itself
