@@ -61,7 +61,7 @@ func effects(t *testing.T) map[string]check {
 	return map[string]check{
 		// Paging.
 		"PageCap": all(length(10, 1), totals(10), counted(n), finds("Goal?patient=p", 1)),
-		"CutWithOutcome": all(length(10, 1), totals(10), counted(n), finds("Goal?patient=p", 1), func(t *testing.T, f fhirtest.Fault) {
+		"CutWithOutcome": all(entries(11), totals(10), counted(n), finds("Goal?patient=p", 1), func(t *testing.T, f fhirtest.Fault) {
 			t.Helper()
 			code, _, _ := strings.Cut(f.Name[strings.Index(f.Name, ",")+1:], "[")
 			if got := outcomes(page(t, faulty(f), obs), `"code":"`+code+`"`); got != 1 {
