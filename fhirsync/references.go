@@ -59,7 +59,7 @@ func (f *frontier) wantAll(r *run, typ string, found []refs.Found) {
 		case refs.Conditional:
 			f.skipped["conditional references"]++
 			continue
-		case refs.Invalid, refs.Other:
+		default: // Invalid, Other, and what is no literal reference
 			f.skipped["references that name no resource"]++
 			continue
 		}

@@ -188,10 +188,7 @@ func (r *rewriter) visit(f *jsonscan.Field) error {
 
 // isAddress tells whether a string of this name is the address of something. Others are names that look like one.
 func (r *rewriter) isAddress(f *jsonscan.Field, key string) bool {
-	r.scratch = f.AppendPath(r.scratch[:0])
-	parent, _ := bytes.CutSuffix(r.scratch, []byte(key))
-	parent, _ = bytes.CutSuffix(parent, []byte("."))
-	last := parent[bytes.LastIndexByte(parent, '.')+1:]
+	last := f.Parent()
 	switch key {
 	case "location":
 		return string(last) == "response"

@@ -1,6 +1,7 @@
 package refs
 
 import (
+	"bytes"
 	"errors"
 	"html"
 	"iter"
@@ -55,6 +56,8 @@ func (s Source) String() string {
 // sourceSet has a bit for each Source.
 type sourceSet uint
 
+const every sourceSet = 1<<sources - 2
+
 func setOf(list ...Source) (set sourceSet) {
 	for _, s := range list {
 		if s > 0 && s < sources {
@@ -74,7 +77,7 @@ type Found struct {
 	// an Attachment, "DetectedIssue.reference" for a uri, "QuestionnaireResponse.questionnaire" for a canonical,
 	// "Patient.text.div" for a link in the narrative. In a contained resource it goes on from the container:
 	// "Encounter.contained.managingOrganization". Without a resourceType it
-	// begins with the first member's name.
+	// begins with the first member's name. What is longer than 4,096 bytes is cut.
 	Path   string
 	Source Source
 	Text   string    // what the element says, decoded
@@ -123,7 +126,7 @@ type Found struct {
 func All(raw []byte, sources ...Source) iter.Seq2[Found, error] {
 	set := setOf(sources...)
 	if len(sources) == 0 {
-		set = ^sourceSet(0)
+		set = every
 	}
 	return func(yield func(Found, error) bool) {
 		f := finder{raw: raw, set: set, yield: func(x *Found) bool { return yield(*x, nil) }}
@@ -238,7 +241,10 @@ func (f *finder) at(field *jsonscan.Field) []byte {
 }
 
 // parentOf cuts the last name, which is known, off a path.
-func parentOf(path []byte, name string) []byte { return path[:max(0, len(path)-len(name)-len("."))] }
+func parentOf(path []byte, name string) []byte {
+	path = bytes.TrimSuffix(path, []byte(name)) // it is not there where the path was too long
+	return bytes.TrimSuffix(path, []byte("."))
+}
 
 func (f *finder) give(field *jsonscan.Field, source Source, path []byte, text string, start, end int) error {
 	f.found = Found{

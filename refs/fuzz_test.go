@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"html"
 	"io"
 	"slices"
 	"strings"
@@ -128,7 +129,7 @@ func FuzzAll(f *testing.F) {
 		`{"extension":[{"valueReference":{"refer\u0065nce":"A\/1\ud83d"}}],"reference":["x",["y"],{"z":"w"}]}`,
 		`{"resourceType":"DetectedIssue","reference":"http://x","m":{"reference":{"reference":"M/1"}}}`,
 		`[[{"reference":"x"}],"reference"]`, `"reference"`, ` 1e9 `, `{"a":{"reference":"A/1"},"b":01}`, `{"a":{"reference":"A/1"}`,
-		`{"reference":"a","reference":"b"}`, "{\"reference\":\"\xff\"}", "\uFEFF{}", strings.Repeat("[", 501) + strings.Repeat("]", 501),
+		`{"reference":"a","reference":"b"}`, `{"resourceType":"","a":{".contained":{"reference":""}}}`, "{\"reference\":\"\xff\"}", "\uFEFF{}", strings.Repeat("[", 501) + strings.Repeat("]", 501),
 	} {
 		f.Add([]byte(s))
 	}
@@ -139,12 +140,14 @@ func FuzzAll(f *testing.F) {
 			t.Fatal("the text was written to")
 		}
 		for i, f := range found {
-			var text string
-			if json.Unmarshal(raw[f.Start:f.End], &text) != nil || text != f.Text || f.Ref != refs.Parse(text) {
+			if text := said(raw, f); text != f.Text || f.Ref != refs.Parse(text) || text == "" && f.Source != refs.FromReference && f.Source != refs.FromURI {
 				t.Errorf("%+v does not say what stands there: %q", f, text)
 			}
 			if i > 0 && f.Start < found[i-1].End {
 				t.Errorf("%+v is not in order", f)
+			}
+			if f.Object >= 0 && (f.Object >= f.Start || raw[f.Object] != '{') {
+				t.Errorf("%+v is in no object", f)
 			}
 		}
 		tooDeep := depth(raw) > 500
@@ -164,12 +167,110 @@ func FuzzAll(f *testing.F) {
 		var want, got []string
 		walk(value, nil, &want)
 		for _, f := range found {
-			got = append(got, fmt.Sprintf("%q %t %t", f.Text, f.Contained, f.Extension))
+			if f.Source == refs.FromReference || f.Source == refs.FromURI && (f.Path == "reference" || strings.HasSuffix(f.Path, ".reference")) {
+				got = append(got, fmt.Sprintf("%q %t %t", f.Text, f.Contained, f.Extension))
+			}
 		}
 		slices.Sort(want)
 		slices.Sort(got)
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("references (-encoding/json +All):\n%s", diff)
+		}
+	})
+}
+
+// said is what stands where something was found.
+func said(raw []byte, f refs.Found) string {
+	token := string(raw[f.Start:f.End])
+	if f.Source == refs.FromNarrative {
+		token = `"` + token + `"`
+	}
+	var text string
+	if err := json.Unmarshal([]byte(token), &text); err != nil {
+		return "broken: " + err.Error()
+	}
+	if f.Source == refs.FromNarrative {
+		return html.UnescapeString(text)
+	}
+	return text
+}
+
+func FuzzRewrite(f *testing.F) {
+	for _, s := range []string{
+		everySource, `{"a":{"reference":"A/1"},"a":{"reference":"A\/1\ud83d"},"x":1e+00}`, `{"text":{"div":"<a href=x\u0020y='z'><a href='&#32;&'>"}}`,
+		`{"text":{"div":"\u003ca href=\u0022a&amp;\u0022\u003e\ud83d\ude00<img src='\ud83d'/>"}}`, `{"url":"x","a":{"url":"x","policy":["urn:x"],"valueUrl":"\""}}`,
+		`{"a":{"reference":"A/1"}`, `[]`,
+	} {
+		f.Add([]byte(s), "x")
+		f.Add([]byte(s), "\"<&>'\\\u2028 \t\r\n\f\x00#")
+	}
+	f.Fuzz(func(t *testing.T, raw []byte, added string) {
+		found, err := collect(raw)
+		same, sameErr := refs.Rewrite(raw, func(f *refs.Found) string { return f.Text })
+		if (err == nil) != (sameErr == nil) || err == nil && !bytes.Equal(same, raw) {
+			t.Fatalf("the identity: %q, %v, %v", same, sameErr, err)
+		}
+		if err != nil {
+			return
+		}
+		added = strings.ToValidUTF8(added, "\uFFFD")
+		out, err := refs.Rewrite(raw, func(f *refs.Found) string {
+			if f.Source == refs.FromCanonical || f.Source == refs.FromURI {
+				return f.Text + "x" // what is added could make it a sentence, which is not found again
+			}
+			return f.Text + added
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := collect(out)
+		if err != nil || len(again) != len(found) {
+			t.Fatalf("%d found, before it were %d: %v", len(again), len(found), err)
+		}
+		from, to := 0, 0
+		for i, f := range found {
+			g := again[i]
+			want := f.Text + added
+			if f.Source == refs.FromCanonical || f.Source == refs.FromURI {
+				want = f.Text + "x"
+			}
+			if g.Text != want || g.Source != f.Source || g.Path != f.Path {
+				t.Errorf("%+v became %+v", f, g)
+			}
+			if !bytes.Equal(raw[from:f.Start], out[to:g.Start]) {
+				t.Errorf("%q became %q", raw[from:f.Start], out[to:g.Start])
+			}
+			from, to = f.End, g.End
+		}
+		if !bytes.Equal(raw[from:], out[to:]) {
+			t.Errorf("%q became %q", raw[from:], out[to:])
+		}
+	})
+}
+
+// FuzzResolve looks for texts with which resolving finds what is not meant, or panics.
+func FuzzResolve(f *testing.F) {
+	f.Add("http://h.example/fhir/Patient/1", "Patient/1", "http://h.example/fhir")
+	f.Add("urn:uuid:1", "URN:UUID:1#a", "")
+	f.Add("Patient/1", "https://h.example:443/fhir/Patient/1/_history/2?x", "HTTPS://h.example/fhir/")
+	f.Fuzz(func(t *testing.T, fullURL, text, base string) {
+		b := refs.Bundle{Base: base}
+		b.Add(fullURL, "Patient", "1", "2")
+		for from := -1; from < 2; from++ {
+			r, err := b.Resolve(from, text)
+			if err != nil || r.Entry < -1 || r.Entry > 0 {
+				t.Fatalf("%+v, %v", r, err)
+			}
+			ref, full := refs.Parse(text), refs.Parse(fullURL)
+			if r.Entry == 0 && ref.Kind != refs.Contained && full.Kind != refs.Invalid && fullURL != "" && (ref.Type != full.Type || full.Type != "" && ref.ID != full.ID) {
+				t.Errorf("%q is taken to be %q", text, fullURL)
+			}
+			if r.Entry == 0 && ref.Version != "" && ref.Version != "2" {
+				t.Errorf("%q is taken to be version 2", text)
+			}
+			if ref.Kind == refs.Absolute && r.URL == "" {
+				t.Errorf("%q means nothing", text)
+			}
 		}
 	})
 }

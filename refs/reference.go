@@ -14,6 +14,10 @@ const (
 	URN                     // urn:uuid:... or urn:oid:...: a fullUrl of the same Bundle
 	Conditional             // Patient?identifier=...: a search, legal in transactions only
 	Other                   // any other text; perhaps a URI, but not of a FHIR resource
+
+	// These have no literal reference: ReadReference tells them, Parse does not.
+	Logical     // an identifier alone
+	DisplayOnly // a display alone
 )
 
 // String gives the kind's name in lower case.
@@ -33,6 +37,10 @@ func (k Kind) String() string {
 		return "conditional"
 	case Other:
 		return "other"
+	case Logical:
+		return "logical"
+	case DisplayOnly:
+		return "display only"
 	}
 	return "unknown"
 }

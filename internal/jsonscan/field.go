@@ -1,5 +1,7 @@
 package jsonscan
 
+import "unicode/utf8"
+
 // Field is one string value met by [Walker.Walk]. It and what Key returns are
 // valid only during the call they are given to; Text and Path return copies.
 type Field struct {
@@ -33,14 +35,18 @@ func (f *Field) Text() string {
 }
 
 // Path gives the decoded member names from the root to the string, joined by
-// dots. Arrays add nothing to it.
+// dots. Arrays add nothing to it. One of more than [MaxPath] bytes, which FHIR does not have, is cut.
 func (f *Field) Path() string {
 	f.w.path = f.AppendPath(f.w.path[:0])
 	return string(f.w.path)
 }
 
+// MaxPath is the longest path: each string may be asked for its own, so that long names would be copied many times.
+const MaxPath = 4096
+
 // AppendPath appends to dst what Path gives.
 func (f *Field) AppendPath(dst []byte) []byte {
+	most := len(dst) + MaxPath
 	first := true
 	for i := range f.w.levels {
 		l := &f.w.levels[i]
@@ -51,7 +57,15 @@ func (f *Field) AppendPath(dst []byte) []byte {
 			dst = append(dst, '.')
 		}
 		first = false
-		dst = append(dst, f.w.name(l)...)
+		name := f.w.name(l)
+		if len(dst)+len(name) > most {
+			cut := max(0, most-len(dst))
+			for cut > 0 && !utf8.RuneStart(name[cut]) {
+				cut--
+			}
+			return append(dst, name[:cut]...)
+		}
+		dst = append(dst, name...)
 	}
 	return dst
 }
@@ -71,7 +85,7 @@ func (f *Field) Depth() int {
 func (f *Field) InContained() bool {
 	for i := range f.w.levels {
 		if l := &f.w.levels[i]; !l.array {
-			return string(f.w.name(l)) == "contained"
+			return f.w.meaning(l) == meansContained
 		}
 	}
 	return false
@@ -81,14 +95,33 @@ func (f *Field) InContained() bool {
 // modifierExtension, on whatever level that stands.
 func (f *Field) InExtension() bool {
 	for i := range f.w.levels {
-		if l := &f.w.levels[i]; !l.array {
-			switch string(f.w.name(l)) {
-			case "extension", "modifierExtension":
-				return true
-			}
+		if l := &f.w.levels[i]; !l.array && f.w.meaning(l) == meansExtension {
+			return true
 		}
 	}
 	return false
+}
+
+// What the name of a level says about all that is below it. It is remembered: many strings may stand below the same names.
+const (
+	meansUnknown uint8 = iota // it has not been looked at
+	meansNothing
+	meansContained
+	meansExtension
+)
+
+func (w *Walker) meaning(l *level) uint8 {
+	if l.meaning == meansUnknown {
+		switch string(w.name(l)) {
+		case "contained":
+			l.meaning = meansContained
+		case "extension", "modifierExtension":
+			l.meaning = meansExtension
+		default:
+			l.meaning = meansNothing
+		}
+	}
+	return l.meaning
 }
 
 // Parent gives the decoded name of the member that the object with the string in it is the value of, be it directly or in an array; nothing if

@@ -27,6 +27,7 @@ type level struct {
 	array              bool
 	escaped            bool // the name has escapes
 	asked, wanted      bool // an array's answer of want
+	meaning            uint8
 }
 
 // Valid tells whether raw is JSON as [Walker.Walk] has it.
@@ -223,7 +224,7 @@ name: // of a member, at raw[i]
 	if end, escaped = strictString(raw, i+1); end < 0 {
 		return stringError(raw, i+1)
 	}
-	top.nameStart, top.nameEnd, top.escaped = i+1, end-1, escaped
+	top.nameStart, top.nameEnd, top.escaped, top.meaning = i+1, end-1, escaped, meansUnknown
 	if i = end; i >= len(raw) || raw[i] != ':' {
 		if i = skipSpace(raw, i); i >= len(raw) {
 			return endAt(len(raw))
@@ -252,10 +253,23 @@ func (w *Walker) wants(top *level) bool {
 	return top.wanted
 }
 
-// name gives the decoded name of a level, valid until the next call.
+// name gives the decoded name of a level, valid until the next call. Of a name with escapes that is longer than any in FHIR it gives the
+// beginning: it is decoded again and again, and how long it is, is for the input to choose.
 func (w *Walker) name(l *level) []byte {
+	const longest = 1536
 	name := w.raw[l.nameStart:l.nameEnd]
 	if l.escaped {
+		if len(name) > longest {
+			i := 0
+			for i < longest {
+				if name[i] == '\\' {
+					i += escapeLen(name[i:])
+				} else {
+					i++
+				}
+			}
+			name = name[:i]
+		}
 		w.nameText, _ = appendText(w.nameText[:0], name)
 		return w.nameText
 	}

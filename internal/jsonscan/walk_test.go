@@ -182,3 +182,26 @@ func TestWalkAgainAllocatesNothing(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+func TestLongPathsAreCut(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]string{
+		strings.Repeat("x", 1000):                     strings.Repeat("x", 1000) + ".a",
+		strings.Repeat("x", jsonscan.MaxPath-2):       strings.Repeat("x", jsonscan.MaxPath-2) + ".a",
+		strings.Repeat("x", jsonscan.MaxPath-1):       strings.Repeat("x", jsonscan.MaxPath-1) + ".",
+		strings.Repeat("x", jsonscan.MaxPath+1):       strings.Repeat("x", jsonscan.MaxPath),
+		strings.Repeat(`\u00e9`, 10_000):              strings.Repeat("é", 256) + ".a",
+		"ab" + strings.Repeat(`\ud83d\ude00`, 10_000): "ab" + strings.Repeat("\U0001F600", 128) + ".a",
+	} {
+		var w jsonscan.Walker
+		err := w.Walk([]byte(`{"`+name+`":{"a":"b"}}`), func([]byte) bool { return true }, func(f *jsonscan.Field) error {
+			if got := f.Path(); got != want {
+				t.Errorf("a name of %d bytes: the path has %d, want %d", len(name), len(got), len(want))
+			}
+			return nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	}
+}
