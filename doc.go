@@ -32,7 +32,7 @@
 //     [fhirsync/store/pgxstore]: stores in memory, in a folder of NDJSON files, in SQLite and in PostgreSQL.
 //   - [fhirsync/storetest] and [fhirsync/strategytest]: the contracts of a Store and of a Strategy as test suites.
 //   - [fhirsync/fhirtest]: a FHIR server for tests that knows the truth about its patients and misbehaves on request.
-//   - [quirks]: what a server says about itself.
+//   - [quirks]: what a server says about itself, and what is known of it beside that.
 //   - [idspace]: ids that cannot collide, for records of several servers in one place.
 //   - [refs]: FHIR references: what kind one is, and where in a resource they stand.
 //   - [ratelimit]: one limit per server, shared by all who ask it.

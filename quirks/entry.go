@@ -41,8 +41,12 @@ type Match struct {
 	FHIRVersion string `json:"fhirVersion,omitempty"`
 }
 
-// Source is where something is known from.
+// Source is one fact, and where it is known from.
 type Source struct {
+	// ID names the fact within its entry, in small letters, digits and hyphens: "observation-needs-category".
+	ID string `json:"id,omitempty"`
+	// About is the kind of fact: "param-required", "auth-token", "bulk-export".
+	About string `json:"about,omitempty"`
 	// URL is the address; empty where Confidence is [Observed].
 	URL        string     `json:"url,omitempty"`
 	Confidence Confidence `json:"confidence"`
@@ -66,16 +70,11 @@ const (
 	Observed   Confidence = "observed"   // the server was run and watched
 )
 
-// Note is a fact without a field.
+// Note is a fact without a field: the library copes anyhow, or it is about something that it does not do.
 type Note struct {
-	// About is the kind of fact: "auth-token", "bulk-export".
-	About string `json:"about"`
-	// Text says what it is, and what it means for a client.
-	Text string `json:"text"`
-	// Why says why no field expresses it.
-	Why string `json:"why"`
-	// Source is where it is known from.
 	Source Source `json:"source"`
+	// Why says why no field expresses it, or what is done about it instead.
+	Why string `json:"why"`
 }
 
 // Level is where a layer stands in the order of merging. A later one replaces what an earlier one says, field by field:

@@ -26,8 +26,8 @@ const whole = `{
     {"url": "https://docs.example.org/fhir", "confidence": "documented", "says": "all of it",
      "fields": ["headers", "types.Observation", "errors", "rate"]}
   ],
-  "notes": [{"about": "auth-token", "text": "short", "why": "tokens are the caller's",
-    "source": {"confidence": "observed", "seen": "2026-11", "says": "watched"}}]
+  "notes": [{"why": "tokens are the caller's",
+    "source": {"id": "short", "about": "auth-token", "confidence": "observed", "seen": "2026-11", "says": "watched"}}]
 }`
 
 func TestParse(t *testing.T) {

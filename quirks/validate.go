@@ -357,15 +357,36 @@ func (c *checker) entry(e *Entry) {
 	}
 	for i := range e.Notes {
 		n, at := &e.Notes[i], "notes["+strconv.Itoa(i)+"]"
-		if n.About == "" || n.Text == "" || n.Why == "" {
-			c.wrong(at, "want about, text and why")
+		if n.Why == "" {
+			c.wrong(at+".why", "is missing")
+		}
+		if len(n.Source.Fields) > 0 {
+			c.wrong(at+".source.fields", "speaks for a field: that belongs into sources")
 		}
 		c.source(&n.Source, at+".source")
 	}
 	if e.MovedTo != "" && len(e.Sources) == 0 {
 		c.wrong("movedTo", "has no evidence: want a source")
 	}
+	c.facts(e)
 	c.evidence(e)
+}
+
+// facts looks whether each fact has a name of its own.
+func (c *checker) facts(e *Entry) {
+	seen := map[string]bool{}
+	once := func(id, path string) {
+		if seen[id] && id != "" {
+			c.wrong(path+".id", "is used twice in the entry")
+		}
+		seen[id] = true
+	}
+	for i := range e.Sources {
+		once(e.Sources[i].ID, "sources["+strconv.Itoa(i)+"]")
+	}
+	for i := range e.Notes {
+		once(e.Notes[i].Source.ID, "notes["+strconv.Itoa(i)+"].source")
+	}
 }
 
 func (c *checker) match(m *Match, path string) {
@@ -381,6 +402,12 @@ func (c *checker) match(m *Match, path string) {
 }
 
 func (c *checker) source(s *Source, path string) {
+	if s.ID != "" && !idForm.MatchString(s.ID) {
+		c.wrong(join(path, "id"), "want small letters, digits and hyphens")
+	}
+	if s.About != "" && !idForm.MatchString(s.About) {
+		c.wrong(join(path, "about"), "want the kind of fact, in small letters, digits and hyphens")
+	}
 	if s.Confidence == "" {
 		c.wrong(join(path, "confidence"), "is missing")
 	}
