@@ -32,6 +32,7 @@
 //     [fhirsync/store/pgxstore]: stores in memory, in a folder of NDJSON files, in SQLite and in PostgreSQL.
 //   - [fhirsync/storetest] and [fhirsync/strategytest]: the contracts of a Store and of a Strategy as test suites.
 //   - [fhirsync/fhirtest]: a FHIR server for tests that knows the truth about its patients and misbehaves on request.
+//   - [fhirsync/conform]: makes what servers send fit for strict receivers, by rules that are recorded; profiles; a hook for validators.
 //   - [quirks]: what a server says about itself, and what is known of it beside that.
 //   - [idspace]: ids that cannot collide, for records of several servers in one place.
 //   - [refs]: FHIR references: what kind one is, and where in a resource they stand.
@@ -56,6 +57,7 @@
 // [fhirsync/store/pgxstore]: https://pkg.go.dev/github.com/fhirsync/fhirsync-go/fhirsync/store/pgxstore
 // [fhirsync/strategytest]: https://pkg.go.dev/github.com/fhirsync/fhirsync-go/fhirsync/strategytest
 // [idspace]: https://pkg.go.dev/github.com/fhirsync/fhirsync-go/idspace
+// [fhirsync/conform]: https://pkg.go.dev/github.com/fhirsync/fhirsync-go/fhirsync/conform
 // [fhirsync/storetest]: https://pkg.go.dev/github.com/fhirsync/fhirsync-go/fhirsync/storetest
 // [fhirsync/fhirtest]: https://pkg.go.dev/github.com/fhirsync/fhirsync-go/fhirsync/fhirtest
 // [quirks]: https://pkg.go.dev/github.com/fhirsync/fhirsync-go/quirks
