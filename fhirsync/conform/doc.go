@@ -47,7 +47,8 @@
 //
 // # How to see it
 //
-// [Result] has all changes and all that is left, each with rule and path. A [Store] tells of each resource by [StoreOptions.OnResult]. To
+// [Result] has all changes and all that is left, each with rule and path. A [Store] writes changes into Resource.Repairs, keeps what was before
+// them in Resource.Original, and tells of each resource by [StoreOptions.OnResult]. The report counts none of them: it is about what came. To
 // see what would be done to a record before doing it, pull it into a store of your own and call Apply on what comes. To switch it all off,
 // leave the wrapper away; to switch one rule off:
 //

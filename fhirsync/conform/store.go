@@ -1,6 +1,7 @@
 package conform
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -53,6 +54,9 @@ const (
 // ErrRefused is what the error of a quarantined resource wraps. Its text counts the issues and holds nothing of them.
 var ErrRefused = errors.New("conform: the validator refuses it")
 
+// RepairPrefix is what the kind of a [fhirsync.Repair] begins with that comes from a rule of this package; the rule's name follows.
+const RepairPrefix = "conform/"
+
 // StoreOptions are settings of [Store]. nil is the zero value.
 type StoreOptions struct {
 	// Validator is asked about each resource, after the rules. nil: none.
@@ -79,7 +83,9 @@ type Outcome struct {
 
 // Store is a Store around a Store: c's rules are carried out on each resource on its way into next, and a validator may be asked.
 //
-// What next sees is changed: Raw where a rule changed something; and Digest, which becomes that of the source's digest and of the settings together. So a resource counts as
+// What next sees is changed where a rule changed something: Raw; Original, which becomes what Raw was unless it is set already; and Repairs, to
+// which one is added for each change, its kind [RepairPrefix] and the rule, its offset 0 where Original is older than the rules. In all
+// resources it is Digest, which becomes that of the source's digest and of the settings together. So a resource counts as
 // unchanged only if both are what they were: whoever changes a rule gets all of them again. Keys stay.
 //
 // Powers are those of next that are known here. Digests is asked as digests are put. State is kept under the caller's key together with the
@@ -157,6 +163,7 @@ func (s *store) Put(ctx context.Context, batch fhirsync.Batch) error {
 		if s.o.OnResult != nil && (len(o.Changes) > 0 || len(o.Nonconformities) > 0 || len(o.Issues) > 0) {
 			s.o.OnResult(*o)
 		}
+		record(res, batch.Resources[i].Raw, o.Changes)
 		if o.Refused && s.o.Refused == Quarantine {
 			rejected[i] = refusal(unreadable[i], o.Issues)
 		}
@@ -165,6 +172,26 @@ func (s *store) Put(ctx context.Context, batch fhirsync.Batch) error {
 		return &fhirsync.RejectError{Rejected: rejected}
 	}
 	return s.next.Put(ctx, out)
+}
+
+// record notes changes on the resource.
+func record(res *fhirsync.Resource, before []byte, changes []Change) {
+	if len(changes) == 0 {
+		return
+	}
+	older := res.Original != nil
+	if !older {
+		res.Original = before
+	}
+	res.Repairs = slices.Clone(res.Repairs)
+	for _, c := range changes {
+		repair := fhirsync.Repair{Kind: fhirsync.RepairKind(RepairPrefix + c.Rule), Path: c.Path}
+		if !older {
+			repair.Offset = c.Offset
+		}
+		res.Repairs = append(res.Repairs, repair)
+	}
+	slices.SortStableFunc(res.Repairs, func(a, b fhirsync.Repair) int { return cmp.Compare(a.Offset, b.Offset) })
 }
 
 func refusal(unreadable error, issues []fhirsync.Issue) error {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -92,7 +93,28 @@ func TestStorePut(t *testing.T) {
 	if want := `{"resourceType":"Patient","id":"1","active":true}`; string(got.Resources[0].Raw) != want {
 		t.Errorf("got %s", got.Resources[0].Raw)
 	}
-	if &got.Resources[1].Raw[0] != &good.Raw[0] || string(got.Resources[2].Raw) != string(broken.Raw) {
+	var kinds []string
+	for _, r := range got.Resources[0].Repairs {
+		kinds = append(kinds, string(r.Kind)+" "+r.Path)
+	}
+	if diff := cmp.Diff([]string{"conform/booleans Patient.active", "conform/empty Patient.gender"}, kinds); diff != "" {
+		t.Error(diff)
+	}
+	if string(got.Resources[0].Original) != before {
+		t.Errorf("the bytes as they were are %s", got.Resources[0].Original)
+	}
+	// What was repaired before keeps the bytes that came.
+	older := resource("Patient", "5", `,"gender":""`)
+	older.Original, older.Repairs = []byte("came"), []fhirsync.Repair{{Kind: fhirsync.RepairComma, Offset: 9}}
+	if err := s.Put(t.Context(), batch(older)); err != nil {
+		t.Fatal(err)
+	}
+	again := next.got[1].Resources[0]
+	if diff := cmp.Diff([]fhirsync.Repair{{Kind: "conform/empty", Path: "Patient.gender"}, {Kind: fhirsync.RepairComma, Offset: 9}}, again.Repairs); diff != "" || string(again.Original) != "came" || len(older.Repairs) != 1 {
+		t.Errorf("%s, original %s, delivered %v", diff, again.Original, older.Repairs)
+	}
+	told = slices.DeleteFunc(told, func(o conform.Outcome) bool { return o.Key == older.Key })
+	if &got.Resources[1].Raw[0] != &good.Raw[0] || got.Resources[1].Repairs != nil || string(got.Resources[2].Raw) != string(broken.Raw) {
 		t.Error("what needs nothing, or cannot be read, goes on as it is")
 	}
 	if len(told) != 2 || told[0].Key != odd.Key || told[1].Key != broken.Key || !told[1].Refused {
