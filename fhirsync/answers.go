@@ -10,6 +10,7 @@ import (
 
 	"github.com/fhirsync/fhirsync-go/fhirsync/internal/transport"
 	"github.com/fhirsync/fhirsync-go/internal/jsonscan"
+	"github.com/fhirsync/fhirsync-go/quirks"
 )
 
 // maxIssues is how many issues of one OperationOutcome are looked at.
@@ -168,7 +169,7 @@ func isOutcome(body []byte) bool {
 func serverError(op, typ, address string, resp *transport.Response, err error) *ServerError {
 	e := &ServerError{Op: op, Type: typ, URL: address, Err: asNotFHIR(err)}
 	if resp != nil {
-		e.StatusCode, e.RetryAfter = resp.Status, resp.RetryAfter
+		e.StatusCode, e.RetryAfter, e.class = resp.Status, resp.RetryAfter, quirks.Class(resp.Class)
 		if err != nil || resp.Status != http.StatusOK || isOutcome(resp.Body()) {
 			e.Issues = issuesOf(resp.Body())
 		}
@@ -179,7 +180,7 @@ func serverError(op, typ, address string, resp *transport.Response, err error) *
 	case resp == nil:
 		e.Err = errKind
 		return e
-	case resp.Status != http.StatusOK:
+	case resp.Status != http.StatusOK, e.class != "":
 		return e
 	}
 	if isOutcome(resp.Body()) {
@@ -201,6 +202,16 @@ const (
 )
 
 func (e *ServerError) refusal() refusal {
+	switch e.class {
+	case quirks.Absent, quirks.Empty:
+		return refusedType
+	case quirks.Denied:
+		return refusedGrant
+	case quirks.BadQuestion:
+		return refusedOnce
+	case quirks.Permanent, quirks.Transient, quirks.Restart, quirks.Split:
+		return refusedBadly
+	}
 	issues := errorIssues(e.Issues)
 	switch e.StatusCode {
 	case http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotImplemented, http.StatusGone:

@@ -9,6 +9,7 @@ import (
 
 	"github.com/fhirsync/fhirsync-go/fhirsync/internal/transport"
 	"github.com/fhirsync/fhirsync-go/internal/jsonscan"
+	"github.com/fhirsync/fhirsync-go/quirks"
 )
 
 // doubt is an empty answer that is not believed yet: at the end of the run more may be known about what the server understands.
@@ -23,6 +24,10 @@ type doubt struct {
 func (r *run) ask(ctx context.Context, q question, strategy string, yield func(*Page) bool) error {
 	if q.whole() {
 		if r.wasSettled(q.typ) {
+			return nil
+		}
+		if way := r.reach(q.typ); way != quirks.BySearch {
+			r.notSearched(q.typ, way)
 			return nil
 		}
 		absent := false
@@ -99,6 +104,10 @@ forms:
 			}
 		case a.err == nil && a.ignored:
 			// The question was for everybody's, and brought nobody else's: it has brought all there is. It says nothing about the form.
+			r.answeredBy(ctx, q, f, a)
+			return r.askVias(ctx, q, strategy, yield)
+		case a.err == nil && a.split && a.matches == 0:
+			// Asked in parts when it is verified.
 			r.answeredBy(ctx, q, f, a)
 			return r.askVias(ctx, q, strategy, yield)
 		case a.err == nil && a.matches > 0:
@@ -191,7 +200,7 @@ func (r *run) refusedForm(ctx context.Context, t *tally, q question, f form, e *
 		t.there = t.there || anyCode(errorIssues(e.Issues), []string{"required"})
 		return !r.claims(q.typ) && r.noCaps == nil && !t.there, nil
 	case refusedType:
-		if e.StatusCode == http.StatusNotFound && r.saysNothing(ctx, e.StatusCode) && (r.claims(q.typ) || r.noCaps != nil) {
+		if e.StatusCode == http.StatusNotFound && e.class == "" && r.saysNothing(ctx, e.StatusCode) && (r.claims(q.typ) || r.noCaps != nil) {
 			// This is how the server says that there is nothing (LibreHealth EHR answers 404 then).
 			t.empty = true
 			return r.understood(q.typ, f, false), nil //nolint:nilerr // e is what the server answered, and it goes into the tally.
@@ -328,6 +337,11 @@ func (r *run) answeredBy(ctx context.Context, q question, f form, a *chainAnswer
 		r.ledger.end(q.node, true)
 	case q.via != "":
 		r.partSigns(ctx, q, &a.answer)
+	case len(r.required(q.typ)) > 0:
+		// What was asked with further parameters is a part of the whole, and nothing shows how large that is.
+		a.parted = true
+		r.ledger.with(q.typ, func(e *typeEntry) { e.Parts = r.requiredNames(q.typ) })
+		r.ledger.settle(q.typ, Partitioned, &a.answer)
 	default:
 		r.ledger.settle(q.typ, Ended, &a.answer)
 	}
@@ -368,6 +382,9 @@ func (r *run) endBadly(q question, g Gap) {
 		return
 	}
 	if q.node != nil {
+		if q.further && (g.Reason == Refused || g.Reason == Unsupported || g.StatusCode >= 400 && g.StatusCode < 500) {
+			g.Reason = Unproven // what was to be found by it may have come with the whole.
+		}
 		g.Type = q.typ
 		g.Detail = q.label + ": " + g.Detail
 		r.ledger.gap(g)
@@ -455,6 +472,9 @@ func (r *run) askVias(ctx context.Context, q question, strategy string, yield fu
 			}
 		}
 	}
+	if err := r.askFurther(ctx, q.typ, strategy, yield); err != nil {
+		return err
+	}
 	r.mu.Lock()
 	r.answeredAll[q.typ] = true
 	r.mu.Unlock()
@@ -462,11 +482,22 @@ func (r *run) askVias(ctx context.Context, q question, strategy string, yield fu
 	return nil
 }
 
+// askFurther asks the questions beside that for the whole type which quirks add, because the server leaves something out of the answer to it.
+func (r *run) askFurther(ctx context.Context, typ, strategy string, yield func(*Page) bool) error {
+	for _, fixed := range r.furtherOf(typ) {
+		x := question{typ: typ, fixed: fixed, label: label(fixed), further: true}
+		x.node = r.ledger.begin(&node{typ: typ, label: x.label})
+		if err := r.askForms(ctx, x, r.forms(typ), &tally{}, true, strategy, yield); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // splitParam gives the parameter that questions for the type must have on this server, and all values that are known; "" where there is none.
 func (r *run) splitParam(typ string) (param, all string) {
-	r.server.facts.with(func(f *facts) { param = f.splits[typ] })
-	info, _ := r.table.Lookup(typ)
-	for _, split := range info.Splits {
+	param = r.knownSplit(typ)
+	for _, split := range r.splitsOf(typ) {
 		if split.Param == param {
 			return param, strings.Join(split.Codes(), ",")
 		}

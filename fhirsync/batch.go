@@ -10,6 +10,7 @@ import (
 
 	"github.com/fhirsync/fhirsync-go/fhirsync/internal/transport"
 	"github.com/fhirsync/fhirsync-go/internal/jsonscan"
+	"github.com/fhirsync/fhirsync-go/quirks"
 )
 
 // Bounds of batches (http://hl7.org/fhir/R4/http.html#transaction).
@@ -44,6 +45,9 @@ func (r *run) prefetch(ctx context.Context, op string, why purpose, addresses []
 	}
 	for len(addresses) > 0 && ctx.Err() == nil {
 		n := min(len(addresses), batchEntries)
+		if most := deref(r.server.quirks.set.Batch.MaxEntries); most > 0 {
+			n = min(n, most)
+		}
 		if !r.sendBatch(ctx, op, why, addresses[:n]) {
 			return
 		}
@@ -58,7 +62,10 @@ func (r *run) batches(ctx context.Context) bool {
 	if known != batchUnknown {
 		return known == batchWorks
 	}
-	if r.noCaps != nil || !r.caps.ClaimsInteraction("batch") && !r.caps.ClaimsInteraction("transaction") {
+	if most := deref(r.server.quirks.set.Batch.MaxEntries); most > 0 && most < batchLeast || is(r.server.quirks.set.Batch.Supported, false) {
+		return false
+	}
+	if r.noCaps != nil && !is(r.server.quirks.set.Batch.Supported, true) || !r.caps.ClaimsInteraction("batch") && !r.caps.ClaimsInteraction("transaction") {
 		return false
 	}
 	r.probing.Lock()
@@ -242,7 +249,8 @@ func (r *run) postBatch(ctx context.Context, op string, why purpose, addresses [
 	}{ResourceType: "Bundle", Type: "batch"}
 	root := r.server.base.String() + "/"
 	for _, a := range addresses {
-		bundle.Entry = append(bundle.Entry, entry{request{http.MethodGet, strings.TrimPrefix(a.String(), root)}})
+		inner := r.server.http.Address(&transport.Request{Op: innerOp(a), URL: a})
+		bundle.Entry = append(bundle.Entry, entry{request{http.MethodGet, strings.TrimPrefix(inner.String(), root)}})
 	}
 	body, err := json.Marshal(bundle)
 	if err != nil {
@@ -276,6 +284,17 @@ func (r *run) postBatch(ctx context.Context, op string, why purpose, addresses [
 	return out, true
 }
 
+// innerOp is the interaction of a request inside a batch.
+func innerOp(a *url.URL) quirks.Interaction {
+	switch q := a.Query(); {
+	case q.Has("_summary"):
+		return quirks.Count
+	case len(q) > 0:
+		return quirks.Search
+	}
+	return quirks.Read
+}
+
 // fromBatch gives the answer that a batch has brought for a request, once.
 func (r *run) fromBatch(req *transport.Request) (*transport.Response, bool) {
 	if req.Method != "" && req.Method != http.MethodGet {
@@ -306,12 +325,12 @@ func (r *run) fromBatch(req *transport.Request) (*transport.Response, bool) {
 // request of its own. Elsewhere it does nothing. It owes and settles nothing.
 func (s *Session) Prefetch(ctx context.Context, queries ...Query) error {
 	r := s.r
-	count, counts := 0, countUnknown
-	r.server.facts.with(func(f *facts) { count, counts = pageSizes[f.pageSize], f.counts })
+	counts := countUnknown
+	r.server.facts.with(func(f *facts) { counts = f.counts })
 	if counts == countFails {
 		return nil // servers cut searches inside of batches without a sign: that shows only in a count.
 	}
-	return s.prefetch(ctx, forData, queries, func(q question, f form) *url.URL { return r.searchAddress(q, f, count) })
+	return s.prefetch(ctx, forData, queries, func(q question, f form) *url.URL { return r.searchAddress(q, f, r.pageSize(q.typ)) })
 }
 
 // PrefetchCounts is Prefetch for counts: those that [Session.Count] and [Session.Confirm] ask for.
@@ -319,11 +338,16 @@ func (s *Session) PrefetchCounts(ctx context.Context, queries ...Query) error {
 	return s.prefetch(ctx, forVerification, queries, s.r.countAddress)
 }
 
+// inOneSearch tells whether a type is asked for by one search, in its first form, by GET.
+func (r *run) inOneSearch(typ string) bool {
+	return r.reach(typ) == quirks.BySearch && r.knownSplit(typ) == "" && deref(r.server.quirks.set.SearchMethod) != quirks.Post
+}
+
 func (s *Session) prefetch(ctx context.Context, why purpose, queries []Query, address func(question, form) *url.URL) error {
 	r := s.r
 	var addresses []*url.URL
 	for _, q := range queries {
-		if forms := r.forms(q.Type); isTypeName(q.Type) && len(forms) > 0 && !r.wasSettled(q.Type) {
+		if forms := r.forms(q.Type); isTypeName(q.Type) && len(forms) > 0 && !r.wasSettled(q.Type) && r.inOneSearch(q.Type) {
 			addresses = append(addresses, address(question{typ: q.Type, fixed: q.Params}, forms[0]))
 		}
 	}

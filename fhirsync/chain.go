@@ -15,6 +15,7 @@ import (
 	"github.com/fhirsync/fhirsync-go/fhirsync/internal/pagebuf"
 	"github.com/fhirsync/fhirsync-go/fhirsync/internal/transport"
 	"github.com/fhirsync/fhirsync-go/internal/jsonscan"
+	"github.com/fhirsync/fhirsync-go/quirks"
 )
 
 // Bounds of one chain of pages. A record that goes beyond them is not one patient's.
@@ -39,6 +40,7 @@ type chainAnswer struct {
 	ignored bool         // the self link shows that the filter was not used
 	selfHas bool         // the self link of the first page names the parameter
 	stopped bool         // yield wanted no more
+	split   bool         // the server said that there is more than it gives at once
 }
 
 // chain is one question in one form and its pages.
@@ -63,9 +65,12 @@ type chain struct {
 	held      []jsonscan.Entry   // matches that name no patient, until the chain has ended
 	mended    []*mended          // what was repaired of them, by position
 	heldBytes int
-	stale     int // pages without anything new in a row
-	count     int // _count to ask for; 0: none
-	checkAt   int // matches at which it is looked whether the chain can be true
+	stale     int      // pages without anything new in a row
+	begun     *url.URL // of the first page
+	entries   int      // matches on all pages so far
+	untotaled bool     // Bundle.total is not asked for, because the search was refused with that
+	count     int      // the size of page to ask for; 0: none
+	checkAt   int      // matches at which it is looked whether the chain can be true
 }
 
 // chain asks a question in one form and follows its pages to their end.
@@ -75,13 +80,17 @@ func (r *run) chain(ctx context.Context, q question, f form, yield func(*Page) b
 		c.post = q.op.Body != nil
 	}
 	c.out.question, c.out.form, c.out.total = q, f, -1
-	r.server.facts.with(func(f *facts) { c.count = pageSizes[f.pageSize] })
+	c.count = r.pageSize(q.typ)
+	if q.op != nil && is(r.server.quirks.set.Everything.SendCount, false) {
+		c.count = 0
+	}
 	restarts := 0
 	for {
 		again := c.follow(ctx)
 		switch again {
 		case ended:
 			c.settleHeld()
+			c.capped()
 			c.learn()
 			c.out.matches, c.out.keys = len(c.keys), c.keys
 			r.ledger.asked(&c.q, c.out.pages, c.out.err != nil && c.out.pages == 0)
@@ -111,28 +120,49 @@ const (
 // first gives the address of the first page.
 func (c *chain) first() *url.URL {
 	u := c.r.searchAddress(c.q, c.form, c.count)
+	var off []string
 	if c.bare {
+		off = append(off, "_revinclude", "_include")
+	}
+	if c.untotaled {
+		off = append(off, "_total")
+	}
+	if len(off) > 0 {
 		params := u.Query()
-		params.Del("_revinclude")
+		for _, name := range off {
+			params.Del(name)
+		}
 		u.RawQuery = params.Encode()
 	}
-	c.rode = u.Query().Has("_revinclude")
+	c.rode = u.Query().Has("_revinclude") || u.Query().Has("_include")
 	return u
 }
 
-// searchAddress gives the address of the first page of a question.
-func (r *run) searchAddress(q question, f form, count int) *url.URL {
+// parameters gives the parameters of a question in one form.
+func (r *run) parameters(q question, f form) url.Values {
 	params := url.Values{}
+	if q.op == nil {
+		for name, v := range r.required(q.typ) {
+			params.Set(name, v)
+		}
+	}
 	maps.Copy(params, q.fixed)
 	if f.param != "" {
 		params.Set(f.param, f.value(r.asking))
 	}
+	return params
+}
+
+// searchAddress gives the address of the first page of a question.
+func (r *run) searchAddress(q question, f form, count int) *url.URL {
+	params := r.parameters(q, f)
 	if count > 0 {
-		params.Set("_count", strconv.Itoa(count))
+		params.Set(r.sizeParam(), strconv.Itoa(count))
 	}
-	if r.carries(q) && !r.server.facts.refusesRiders(q.typ) {
-		params["_revinclude"] = r.riders[q.typ]
+	if r.asksTotal(q) {
+		params.Set("_total", "accurate")
 	}
+	r.ride(params, q)
 	if f.path {
 		return r.server.address(params, "Patient", r.asking, q.typ)
 	}
@@ -150,7 +180,9 @@ func (r *run) searchAddress(q question, f form, count int) *url.URL {
 }
 
 // carries tells whether others ride on a question by _revinclude.
-func (r *run) carries(q question) bool { return q.op == nil && q.via == "" && len(r.riders[q.typ]) > 0 }
+func (r *run) carries(q question) bool {
+	return q.op == nil && q.via == "" && len(r.riders[q.typ])+len(r.quirk(q.typ).Includes) > 0
+}
 
 // fetched is a page on its way in.
 type fetched struct {
@@ -178,7 +210,7 @@ func (c *chain) fetch(ctx context.Context, address *url.URL, number int) *fetche
 	}
 	f := &fetched{number: number, b: b}
 	start := time.Now()
-	req := &transport.Request{URL: address, Check: checkBundle(b)}
+	req := &transport.Request{URL: address, Later: number > 1, Check: checkBundle(b)}
 	if c.q.op != nil {
 		req.HeaderTimeout = slowOperation
 		if number == 1 && c.post {
@@ -188,11 +220,9 @@ func (c *chain) fetch(ctx context.Context, address *url.URL, number int) *fetche
 			}
 		}
 	}
-	if number == 1 && c.q.op == nil && (c.form.post || len(address.RawQuery) > maxQuery) {
-		// In one place only: Epic ignores either the body or the query where there are both.
-		post := *address
-		post.Path, post.RawPath, post.RawQuery = post.Path+"/_search", "", ""
-		req.Method, req.URL, req.Form = http.MethodPost, &post, address.Query()
+	method := deref(c.r.server.quirks.set.SearchMethod)
+	if number == 1 && c.q.op == nil && method != quirks.Get && (c.form.post || method == quirks.Post || len(address.RawQuery) > maxQuery) {
+		postSearch(req)
 	}
 	resp, err := c.r.send(ctx, c.op(), c.q.typ, forData, req)
 	if err == nil && resp.Status == http.StatusAccepted {
@@ -202,6 +232,14 @@ func (c *chain) fetch(ctx context.Context, address *url.URL, number int) *fetche
 	f.resp = resp
 	f.err = serverError(c.op(), c.q.typ, address.String(), resp, err)
 	return f
+}
+
+// postSearch makes a POST of a search by GET. The parameters go into the form alone: some servers ignore either the body or the address
+// where there are parameters in both.
+func postSearch(req *transport.Request) {
+	post := *req.URL
+	post.Path, post.RawPath, post.RawQuery = post.Path+"/_search", "", ""
+	req.Method, req.Form, req.URL = http.MethodPost, req.URL.Query(), &post
 }
 
 // op names the interaction.
@@ -246,11 +284,12 @@ func (c *chain) settleHeld() {
 
 // follow asks for the first page and goes on to the last.
 func (c *chain) follow(ctx context.Context) outcome {
-	c.out.pages, c.empty, c.stale = 0, 0, 0
+	c.out.pages, c.empty, c.stale, c.entries = 0, 0, 0, 0
 	c.pass = map[ident]struct{}{}
 	c.hashes, c.urls = map[[32]byte]bool{}, map[string]bool{}
 	c.out.asked = c.count
 	address := c.first()
+	c.begun = address
 	c.urls[address.String()] = true
 	page := c.fetch(ctx, address, 1)
 	for {
@@ -292,6 +331,17 @@ func (c *chain) broken(page *fetched) outcome {
 	defer page.release(c.r.client)
 	e := page.err
 	c.out.err = e
+	switch {
+	case e.class == quirks.Restart:
+		return expired
+	case e.class == quirks.Split && c.q.op == nil:
+		// More than the server gives at once: it has to be asked for in parts.
+		c.out.err, c.out.early, c.out.split, c.out.why = nil, true, true, "the server says that it is more than it gives at once"
+		return ended
+	case e.class == quirks.Empty && page.number == 1 && c.q.op == nil:
+		c.out.err, c.out.pages = nil, 1 // an empty answer, as good as any.
+		return ended
+	}
 	if page.mapped {
 		e.Err = fmt.Errorf("%w, and the base URL's own origin does not have the page", transport.ErrForeignOrigin)
 		return ended
@@ -308,7 +358,7 @@ func (c *chain) broken(page *fetched) outcome {
 		return ended
 	}
 	if page.number > 1 {
-		switch e.StatusCode {
+		switch e.status() {
 		case http.StatusGone, http.StatusNotFound, http.StatusBadRequest:
 			return expired
 		}
@@ -325,7 +375,7 @@ func (c *chain) broken(page *fetched) outcome {
 		}
 		return ended
 	}
-	if c.withoutRiders(e) {
+	if c.withoutRiders(e) || c.withoutTotal(e) {
 		return smaller
 	}
 	// Perhaps it is only the _count that is refused. Blue Button, for one, takes none above 50.
@@ -385,14 +435,24 @@ func (c *chain) next(page *fetched) (next *url.URL, mapped bool, done func()) {
 	if seen {
 		return nil, false, sign("a page came again")
 	}
+	paging := &c.r.server.quirks.set.Paging
+	if style := deref(paging.Style); c.q.op == nil && style != "" && style != quirks.Links {
+		return c.counted(page, style, sign)
+	}
 	if !has {
 		return nil, false, nothing
+	}
+	if deref(paging.Stop) == quirks.EmptyPage && isEmpty(b) {
+		return nil, false, nothing // that is how this server says that there is no more.
+	}
+	if deref(paging.RelativeTo) == quirks.ToBase {
+		link = onBaseURL(c.r.server.base, link)
 	}
 	if len(b.Entries) == 0 {
 		switch c.empty++; {
 		case c.empty > maxEmptyPages:
 			return nil, false, sign("empty pages without end")
-		case c.empty > fewEmptyPages && b.HasTotal && b.Total <= len(c.keys):
+		case c.empty > fewEmptyPages && b.HasTotal && b.Total <= len(c.keys) && deref(paging.Total) != quirks.TotalUntrusted:
 			return nil, false, nothing
 		}
 	} else {
@@ -425,7 +485,7 @@ func (c *chain) take(ctx context.Context, page *fetched, more bool) bool {
 	} else {
 		c.out.inside = false // it had a next link.
 	}
-	if b.HasTotal {
+	if hasTotal := c.believeTotal(b, more); hasTotal {
 		if c.out.total >= 0 && c.out.total != b.Total && c.out.pages > 1 && c.out.hadTotal {
 			c.out.totals = true
 		}
@@ -521,7 +581,7 @@ func (c *chain) endlessOperation(ctx context.Context) bool {
 
 // self reads the self link of a first page: it says which parameters were used.
 func (c *chain) self(ctx context.Context, b *jsonscan.Bundle) {
-	if c.form.param == "" || c.form.post {
+	if c.form.param == "" || c.form.post || deref(c.r.server.quirks.set.SearchMethod) == quirks.Post {
 		return // the answer to a POST says nothing about its parameters.
 	}
 	self := selfQuery(b)
@@ -542,6 +602,9 @@ func (c *chain) learn() {
 			f.sizeProven = true
 		}
 		c.learnRiders(f)
+		if c.untotaled && c.out.err == nil {
+			c.r.noTotals.Store(true)
+		}
 		if c.q.typ != "" {
 			f.longest[c.q.typ] = max(f.longest[c.q.typ], n)
 		}

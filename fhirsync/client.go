@@ -27,6 +27,9 @@ type Config struct {
 	HTTPClient *http.Client
 	// Strategy is used for every sync. nil: [Auto].
 	Strategy Strategy
+	// Quirks is what is known about servers: how to ask them, what their errors mean, what they leave out. nil: [quirks.Default], what the
+	// library knows; [quirks.New] without entries is a registry that knows nothing.
+	Quirks *quirks.Registry
 	// Limit is the policy towards each server, shared by all syncs of the Client. The zero value is polite.
 	Limit ratelimit.Policy
 	// Learned keeps between processes what was learned about servers. nil: it is kept in memory only.
@@ -83,6 +86,9 @@ func New(cfg Config) (*Client, error) {
 	if c.cfg.Strategy == nil {
 		c.cfg.Strategy = Auto()
 	}
+	if c.cfg.Quirks == nil {
+		c.cfg.Quirks = quirks.Default()
+	}
 	if c.cfg.UserAgent == "" {
 		c.cfg.UserAgent = "fhirsync-go"
 	}
@@ -103,14 +109,19 @@ func New(cfg Config) (*Client, error) {
 	return c, nil
 }
 
-// Capabilities gives what a server says about itself: its CapabilityStatement, asked for once in a while. Where it cannot be had the
-// error is a [*ServerError], and the sync would go on without it.
+// Capabilities gives what a server says about itself: its CapabilityStatement, asked for once in a while and corrected by what quirks say
+// of it. Where it cannot be had the error is a [*ServerError], and the sync would go on without it.
 func (c *Client) Capabilities(ctx context.Context, srv Server) (*quirks.Capabilities, error) {
 	s, err := c.server(srv)
 	if err != nil {
 		return nil, err
 	}
-	return s.capabilities(ctx, nil)
+	caps, err := s.capabilities(ctx, nil)
+	if err != nil {
+		return nil, err
+	}
+	s.adapt(caps)
+	return s.quirks.set.Apply(caps), nil
 }
 
 // limiter gives the limiter of a server, by its base URL.

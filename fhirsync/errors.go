@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/fhirsync/fhirsync-go/quirks"
 )
 
 // Errors by which the outcome of a sync is told apart with errors.Is.
@@ -40,6 +42,8 @@ type ServerError struct {
 	URL string
 	// Err is the cause where no answer came or where the answer could not be used; nil otherwise.
 	Err error
+
+	class quirks.Class // what quirks say it means; "": nothing
 }
 
 // Error gives operation, type, status and issue codes, and nothing from the address or the answer's texts.

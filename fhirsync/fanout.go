@@ -15,8 +15,7 @@ import (
 // (US Core lets servers demand a status; Epic demands a category for Observation: code 59108). done says that the type was answered, or
 // ended in a gap of its own.
 func (r *run) fanOut(ctx context.Context, q question, refused *ServerError, strategy string, yield func(*Page) bool) (done bool, err error) {
-	info, _ := r.table.Lookup(q.typ)
-	splits := slices.Clone(info.Splits)
+	splits := r.splitsOf(q.typ)
 	// What the refusal names comes first.
 	var words strings.Builder
 	for _, is := range refused.Issues {
@@ -44,13 +43,11 @@ func (r *run) fanOut(ctx context.Context, q question, refused *ServerError, stra
 // askAsLearned asks for a type in parts at once, where the server has refused the whole of it before. If the parts are refused too, that is
 // learned no longer.
 func (r *run) askAsLearned(ctx context.Context, q question, strategy string, yield func(*Page) bool) (done bool, err error) {
-	param := ""
-	r.server.facts.with(func(f *facts) { param = f.splits[q.typ] })
+	param := r.knownSplit(q.typ)
 	if param == "" {
 		return false, nil
 	}
-	info, _ := r.table.Lookup(q.typ)
-	for _, split := range info.Splits {
+	for _, split := range r.splitsOf(q.typ) {
 		if split.Param != param {
 			continue
 		}
@@ -115,7 +112,7 @@ func (r *run) askSplit(ctx context.Context, q question, f form, split compartmen
 		e.Parts = split.Param
 		e.parts = max(e.parts, len(split.Values))
 	})
-	out := &answer{question: q, form: f, matches: len(fl.keys), total: -1, keys: fl.keys, early: !whole, withheld: fl.withheld, parted: (!split.Exhaustive || fl.overlap) && !rest}
+	out := &answer{question: q, form: f, matches: len(fl.keys), total: -1, keys: fl.keys, early: !whole, withheld: fl.withheld, parted: len(r.required(q.typ)) > 0 || (!split.Exhaustive || fl.overlap) && !rest}
 	if !whole {
 		out.why = "a part of it was cut: " + strings.Join(fl.cut, "; ")
 	}

@@ -245,7 +245,7 @@ func (r *run) fill(ctx context.Context, typ string, a *answer, want int) (proven
 		ways = append(ways, "_lastUpdated")
 		proven = f.byDate(ctx, "_lastUpdated", time.Second)
 	}
-	for _, split := range info.Splits {
+	for _, split := range r.splitsOf(typ) {
 		if proven || f.done() {
 			break
 		}

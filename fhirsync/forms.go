@@ -18,6 +18,8 @@ type form struct {
 func (f form) name() string {
 	name := f.param + "=id"
 	switch {
+	case !f.names():
+		name = "grant"
 	case f.path:
 		return "compartment"
 	case f.typed:
@@ -35,6 +37,9 @@ func parseForm(name string) (f form, ok bool) {
 		return form{path: true}, true
 	}
 	name, f.post = strings.CutPrefix(name, "POST ")
+	if name == "grant" {
+		return f, true // the grant alone says whose resources come.
+	}
 	param, id, ok := strings.Cut(name, "=")
 	f.param, f.typed = param, id == "Patient/id"
 	return f, ok
@@ -70,12 +75,13 @@ func escapeValue(v string) string {
 
 // question is one search. Its form says how the patient is named; fixed are parameters that are there in every form.
 type question struct {
-	typ   string
-	fixed url.Values
-	node  *node  // the part or question of a strategy that it answers; nil: the whole type
-	via   string // the whole type, but by a parameter under which the patient is not the subject
-	label string
-	op    *Operation // not a search but an operation
+	typ     string
+	fixed   url.Values
+	node    *node  // the part or question of a strategy that it answers; nil: the whole type
+	via     string // the whole type, but by a parameter under which the patient is not the subject
+	label   string
+	op      *Operation // not a search but an operation
+	further bool       // beside the whole type, because quirks say that the answer to that is not all
 }
 
 // whole tells whether the question is for all resources of the type.
@@ -100,9 +106,16 @@ func (r *run) forms(typ string) []form {
 			out = append(out, f)
 		}
 	}
+	for _, f := range r.preferred(&r.server.quirks.caller, typ, params) {
+		add(f)
+	}
+	known := r.preferred(&r.server.quirks.set, typ, params)
 	r.server.facts.with(func(f *facts) {
-		if known, ok := f.forms[typ]; ok {
-			add(known)
+		if learned, ok := f.forms[typ]; ok {
+			add(learned)
+		}
+		for _, f := range known {
+			add(f)
 		}
 		// Only "Patient/ID" has brought anything here: begin with it.
 		typedFirst := f.styles[true] && !f.styles[false]
@@ -141,6 +154,9 @@ func (r *run) claims(typ string) bool {
 	params := append(slices.Clone(info.Params), info.Via...)
 	if !known {
 		params = []string{"patient", "subject"}
+	}
+	if p := r.quirk(typ).Patient; p != nil {
+		params = append(params, *p)
 	}
 	if r.caps.ClaimsSearch(typ, params...) {
 		return true

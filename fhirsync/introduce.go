@@ -24,10 +24,12 @@ func (r *run) readMetadata() error {
 	case errors.As(err, &noCaps):
 		r.noCaps = noCaps
 		r.ledger.note("", "metadata could not be read: "+noCaps.reason())
+		r.caps = r.server.quirks.set.Apply(nil)
 	case err != nil:
 		return err
 	default:
-		r.caps = caps
+		r.server.adapt(caps)
+		r.stated, r.caps = caps, r.server.quirks.set.Apply(caps)
 		table, ok := compartment.For(caps.FHIRVersion)
 		if !ok {
 			return &VersionError{Version: caps.FHIRVersion}
@@ -37,6 +39,9 @@ func (r *run) readMetadata() error {
 			r.people.table = table
 			r.ledger.disown()
 		}
+	}
+	for _, w := range r.server.quirks.warnings {
+		r.ledger.note("", w)
 	}
 	r.chooseTypes()
 	return nil
@@ -72,12 +77,12 @@ func (r *run) readPatient() error {
 	switch {
 	case notFHIR && r.noCaps != nil:
 		return fmt.Errorf("%w: %w", ErrNotFHIR, fail)
-	case fail.StatusCode == http.StatusNotFound || fail.StatusCode == http.StatusGone:
+	case fail.status() == http.StatusNotFound || fail.StatusCode == http.StatusGone:
 		if searched {
 			return fmt.Errorf("%w: %w", ErrPatientNotFound, fail)
 		}
 		r.ledger.fail("Patient", r.gapOf(Failed, fail))
-	case fail.StatusCode == http.StatusForbidden:
+	case fail.status() == http.StatusForbidden:
 		r.ledger.fail("Patient", r.gapOf(Denied, fail))
 	default:
 		r.ledger.fail("Patient", r.gapOf(Failed, fail))

@@ -70,6 +70,7 @@ type answer struct {
 	total       int // the last Bundle.total; -1: none
 	hadTotal    bool
 	totals      bool // totals differed between pages
+	said        int  // the largest Bundle.total that was not believed, because it means something else on this server
 	pages       int  // pages read
 	asked       int  // _count
 	early       bool // a sign that it ended too soon: a loop, or a chain that never ended

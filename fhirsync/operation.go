@@ -12,6 +12,7 @@ import (
 
 	"github.com/fhirsync/fhirsync-go/fhirsync/internal/transport"
 	"github.com/fhirsync/fhirsync-go/internal/jsonscan"
+	"github.com/fhirsync/fhirsync-go/quirks"
 )
 
 // OperationLevel is what an operation is invoked on (http://hl7.org/fhir/R4/operations.html). The zero value is the patient.
@@ -138,6 +139,12 @@ func (r *run) learnOperation(name string, a *chainAnswer) {
 func (s *Session) Offers(name string) bool {
 	refused := 0
 	s.r.server.facts.with(func(f *facts) { refused = f.operations[name] })
+	if is(s.r.server.quirks.caller.Everything.Supported, true) && name == "everything" {
+		return true
+	}
+	if is(s.r.server.quirks.set.Everything.Supported, false) && name == "everything" {
+		return false
+	}
 	return refused == 0 && (s.r.noCaps != nil || s.r.caps.ClaimsOperation("Patient", name))
 }
 
@@ -150,7 +157,7 @@ func (s *Session) Confirm(ctx context.Context, typ string) (settled bool, err er
 	}
 	received, unattributed := 0, 0
 	r.ledger.with(typ, func(e *typeEntry) { received, unattributed = e.Received-e.receivedThen, e.Unattributed })
-	if received == 0 || unattributed > 0 || len(r.riders[typ]) > 0 || !r.claims(typ) && r.noCaps == nil || r.wasSettled(typ) {
+	if received == 0 || unattributed > 0 || len(r.required(typ)) > 0 || len(r.furtherOf(typ)) > 0 || r.reach(typ) != quirks.BySearch || len(r.riders[typ]) > 0 || !r.claims(typ) && r.noCaps == nil || r.wasSettled(typ) {
 		return r.wasSettled(typ), nil
 	}
 	for _, f := range r.forms(typ)[:2] {

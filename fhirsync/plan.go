@@ -3,7 +3,10 @@ package fhirsync
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
+
+	"github.com/fhirsync/fhirsync-go/quirks"
 )
 
 // Plan is what [Auto] means to ask, made from what the server says about itself, what was learned about it, and the specification. It is
@@ -11,6 +14,10 @@ import (
 type Plan struct {
 	// Steps are in the order in which they begin; most of them go on side by side.
 	Steps []PlanStep `json:"steps"`
+	// Quirks are the ids of the entries of Config.Quirks that apply, and Warnings what they say that the caller should know: what this
+	// server leaves out without a sign, what is missing in Server.Vars, where the service has moved to.
+	Quirks   []string `json:"quirks,omitempty"`
+	Warnings []string `json:"warnings,omitempty"`
 }
 
 // PlanStep is one question.
@@ -29,6 +36,12 @@ type PlanStep struct {
 // String gives one line a step.
 func (p *Plan) String() string {
 	var b strings.Builder
+	if len(p.Quirks) > 0 {
+		fmt.Fprintf(&b, "%-52s %s\n", "quirks", strings.Join(p.Quirks, ", "))
+	}
+	for _, w := range p.Warnings {
+		fmt.Fprintf(&b, "%-52s %s\n", "note", w)
+	}
 	for _, s := range p.Steps {
 		what := s.Op
 		if s.Type != "" {
@@ -60,7 +73,10 @@ func (c *Client) Plan(ctx context.Context, srv Server, patientID string, opts *S
 // Plan gives what [Auto] would ask now.
 func (s *Session) Plan() *Plan {
 	r := s.r
-	p := &Plan{Steps: []PlanStep{{Op: "read", Type: "Patient", Why: "whose record it is"}}}
+	p := &Plan{
+		Steps:  []PlanStep{{Op: "read", Type: "Patient", Why: "whose record it is"}},
+		Quirks: r.server.quirks.names(), Warnings: slices.Clone(r.server.quirks.warnings),
+	}
 	if s.Offers("everything") {
 		why := "the server claims it; it saves requests, and proves nothing"
 		if r.noCaps != nil {
@@ -73,19 +89,21 @@ func (s *Session) Plan() *Plan {
 		if forms := r.forms(typ); len(forms) > 0 {
 			step.Form = forms[0].name()
 		}
-		known, absent, split := false, false, ""
+		known, absent, split := false, false, r.knownSplit(typ)
+		way := r.reach(typ)
 		r.server.facts.with(func(f *facts) {
 			_, known = f.forms[typ]
 			absent = f.absent[typ]
-			split = f.splits[typ]
 		})
 		_, listed := r.caps.Type(typ)
 		switch {
+		case way != quirks.BySearch:
+			step.Why = "not searched: on this server it is reached otherwise (" + string(way) + ")"
 		case r.wasSettled(typ):
 			step.Why = "answered in the sync that this one goes on from: not asked"
 		case split != "":
 			step.Form += " and each " + split
-			step.Why = "this server has refused to answer for the whole type"
+			step.Why = "this server does not answer for the whole type"
 		case known:
 			step.Why = "has worked on this server"
 		case absent && !listed:

@@ -183,7 +183,7 @@ func (r *run) followOne(ctx context.Context, t *target) error {
 	if t.count > 1 {
 		named += " (" + itoa(t.count) + " times)"
 	}
-	switch fail.StatusCode {
+	switch fail.status() {
 	case http.StatusNotFound, http.StatusGone:
 		g.Reason = Dangling
 	case http.StatusUnauthorized:

@@ -38,6 +38,9 @@ type Report struct {
 	Evidence Evidence `json:"evidence"`
 	// Scope is what the grant covered, where it is known: Server.Scope, or what the token said.
 	Scope string `json:"scope,omitempty"`
+	// Quirks are the ids of the entries of Config.Quirks that applied, in the order in which they were merged. What they warn of stands in
+	// Notes.
+	Quirks []string `json:"quirks,omitempty"`
 	// Filter repeats SyncOptions.Types: what is not among them was not asked for. Empty: everything.
 	Filter []string `json:"filter,omitempty"`
 	// Types has every type that was asked for or came.

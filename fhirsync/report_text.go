@@ -33,6 +33,9 @@ func (r *Report) String() string {
 	if !r.ResumedFrom.IsZero() {
 		fmt.Fprintf(&b, "  resumed: goes on from a sync begun at %s\n", r.ResumedFrom.Format(time.RFC3339))
 	}
+	if len(r.Quirks) > 0 {
+		fmt.Fprintf(&b, "  quirks: %s\n", strings.Join(r.Quirks, ", "))
+	}
 	if len(r.Filter) > 0 {
 		fmt.Fprintf(&b, "  only asked for: %s\n", strings.Join(r.Filter, ", "))
 	}

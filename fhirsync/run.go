@@ -36,7 +36,8 @@ type run struct {
 	ctx    context.Context //nolint:containedctx // of all requests; a run lives as long as one call of Sync.
 	cancel context.CancelCauseFunc
 
-	caps   *quirks.Capabilities // never nil
+	caps   *quirks.Capabilities // as quirks correct them; never nil
+	stated *quirks.Capabilities // as the server states them; never nil
 	noCaps *ServerError         // why there are none
 	table  *compartment.Table   // of the server's FHIR version
 	riders map[string][]string  // by type: _revinclude values for its search
@@ -70,6 +71,7 @@ type run struct {
 	verifying atomic.Int32 // answers are being changed: see verify
 	filled    atomic.Int64 // parts asked for to fill what was cut
 	asked     atomic.Bool  // a whole question has been asked: the first one is never put off
+	noTotals  atomic.Bool  // _total is refused
 	answered  atomic.Bool  // anything at all came from the server
 	purpose   [4]atomic.Int64
 	resent    atomic.Int64
@@ -151,7 +153,7 @@ func (c *Client) newRun(srv Server, patientID string, opts *SyncOptions) (*run, 
 		client: c, server: s, id: rand.Text(), patientID: patientID, asking: patientID, strategy: c.cfg.Strategy,
 		people: newPeople(s.base, patientID), seen: map[ident]uint16{}, names: []string{""}, nameIDs: map[string]uint16{},
 		answeredAll: map[string]bool{}, rereads: map[string]reread{}, late: map[string]bool{}, front: newFrontier(),
-		caps: &quirks.Capabilities{},
+		caps: &quirks.Capabilities{}, stated: &quirks.Capabilities{},
 	}
 	if opts != nil {
 		r.opts = *opts
@@ -204,6 +206,14 @@ func (r *run) chooseTypes() {
 		r.ledger.owe(t)
 	}
 	r.chooseRevincludes()
+	for _, typ := range r.types {
+		if rev := r.quirk(typ).RevIncludes; rev != nil {
+			if r.riders == nil {
+				r.riders = map[string][]string{}
+			}
+			r.riders[typ] = rev
+		}
+	}
 }
 
 // maxExtraTypes bounds the types beyond the tables that are asked for because metadata lists them.
@@ -476,6 +486,11 @@ func (r *run) send(ctx context.Context, op, typ string, why purpose, req *transp
 		return resp, nil
 	}
 	r.purpose[why].Add(1)
+	req.Op = quirks.Interaction(op)
+	if d := time.Duration(r.server.quirks.set.Timeouts[req.Op]); d > 0 {
+		req.HeaderTimeout = d
+	}
+	r.classed(req, typ)
 	req.Retry = func(again transport.Retry) {
 		r.resent.Add(1)
 		reason := "status"
@@ -540,6 +555,7 @@ func (r *run) finish(ctx context.Context, err error, interrupted bool) (*Report,
 	r.ledger.report(rep)
 	rep.Finished = time.Now()
 	rep.ResumedFrom = r.resumedFrom
+	rep.Quirks = r.server.quirks.names()
 	rep.Interrupted = interrupted
 	rep.Scope = r.granted()
 	r.mu.Lock()

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -40,6 +41,10 @@ type Server struct {
 	// TrustedOrigins are further origins, "https://pages.example.org", to which token and Header may be sent where the server redirects or
 	// leads there. Only the caller can say so: nothing that a server sends widens it.
 	TrustedOrigins []string
+	// Quirks is what the caller knows about this server. It goes before what the registry says (Config.Quirks) and what was learned.
+	Quirks quirks.Set
+	// Vars fills the slots that quirks name: a client id, say, or a tenant. Values are sent to the server's own origin only.
+	Vars map[string]string
 }
 
 // SyncOptions are the settings of one sync. nil stands for the zero value.
@@ -71,6 +76,11 @@ type server struct {
 	http   *transport.Client
 	facts  *facts
 	scope  string // Server.Scope
+
+	caller quirks.Set        // Server.Quirks
+	vars   map[string]string // Server.Vars
+	header http.Header       // Server.Header
+	quirks *adaptation       // never nil
 }
 
 // server checks a Server and makes what is needed to talk to it.
@@ -89,6 +99,14 @@ func (c *Client) server(s Server) (*server, error) {
 	for h := range s.Header {
 		if k := http.CanonicalHeaderKey(h); k == "Host" || k == "Content-Length" || k == "Transfer-Encoding" {
 			return nil, fmt.Errorf("fhirsync: Server.Header cannot set %s", k)
+		}
+	}
+	if err := s.Quirks.Validate(); err != nil {
+		return nil, fmt.Errorf("fhirsync: Server.Quirks: %w", err)
+	}
+	for name, v := range s.Vars {
+		if strings.ContainsFunc(v, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+			return nil, fmt.Errorf("fhirsync: Server.Vars: the value of %q has a control character", printable(name, 64))
 		}
 	}
 	grant := "|none"
@@ -116,7 +134,12 @@ func (c *Client) server(s Server) (*server, error) {
 	if r, ok := s.TokenSource.(transport.Renewer); ok {
 		o.Renew = r.Renew
 	}
-	return &server{client: c, name: name, base: base, http: transport.New(o), facts: c.factsOf(base.String() + grant), scope: s.Scope}, nil
+	out := &server{
+		client: c, name: name, base: base, http: transport.New(o), facts: c.factsOf(base.String() + grant), scope: s.Scope,
+		caller: quirks.Set{}.Merge(s.Quirks), vars: maps.Clone(s.Vars), header: o.Header,
+	}
+	out.adapt(nil)
+	return out, nil
 }
 
 // normalBase gives a base URL in one spelling.
@@ -172,6 +195,9 @@ const metadataAge = time.Hour
 // capabilities gives the server's CapabilityStatement, from memory if it was read lately. ask sends the request for a sync, which counts
 // it; nil: nobody counts.
 func (s *server) capabilities(ctx context.Context, ask func(*transport.Request) (*transport.Response, error)) (*quirks.Capabilities, error) {
+	if s.quirks.set.Metadata != nil && *s.quirks.set.Metadata == quirks.MetadataSkip {
+		return nil, &ServerError{Op: "metadata", Err: errNoMetadata}
+	}
 	if caps := s.facts.statement(metadataAge); caps != nil {
 		return caps, nil
 	}
@@ -179,7 +205,7 @@ func (s *server) capabilities(ctx context.Context, ask func(*transport.Request) 
 		ask = func(r *transport.Request) (*transport.Response, error) { return s.http.Do(ctx, r) }
 	}
 	address := s.address(nil, "metadata")
-	resp, err := ask(&transport.Request{URL: address, Check: checkWhole})
+	resp, err := ask(&transport.Request{Op: quirks.MetadataInteraction, URL: address, Check: checkWhole})
 	defer resp.Release()
 	fail := &ServerError{Op: "metadata", URL: address.String(), Err: err}
 	if resp != nil {

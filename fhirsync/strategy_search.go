@@ -120,7 +120,7 @@ func (auto) Fetch(ctx context.Context, s *Session) error {
 		}
 	}
 	ask := func(ctx context.Context, typ string) error {
-		if prefetched {
+		if prefetched && !slices.Contains(s.r.server.quirks.set.Everything.Omits, typ) {
 			if settled, err := s.Confirm(ctx, typ); settled || err != nil {
 				return err
 			}
@@ -132,11 +132,11 @@ func (auto) Fetch(ctx context.Context, s *Session) error {
 	}
 	var counts []Query
 	for _, typ := range types {
-		if s.received(typ) {
+		if s.received(typ) && !slices.Contains(s.r.server.quirks.set.Everything.Omits, typ) {
 			counts = append(counts, Query{Type: typ})
 		}
 	}
-	if len(types) > 0 {
+	if len(types) > 0 && !slices.Contains(s.r.server.quirks.set.Everything.Omits, types[0]) {
 		if settled, err := s.Confirm(ctx, types[0]); err != nil {
 			return err
 		} else if settled {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/fhirsync/fhirsync-go/fhirsync/internal/transport"
 	"github.com/fhirsync/fhirsync-go/internal/jsonscan"
+	"github.com/fhirsync/fhirsync-go/quirks"
 	"github.com/fhirsync/fhirsync-go/refs"
 )
 
@@ -287,8 +288,12 @@ func (r *run) decideLater(ref string) {
 // outcomeEntry reads an OperationOutcome among the entries of a page.
 func (r *run) outcomeEntry(src source, issues []Issue) {
 	for _, is := range issues {
+		means, known := r.outcomeMeans(is)
 		switch {
 		case src.chain == nil:
+		case known:
+			src.chain.out.partial = src.chain.out.partial || means == quirks.Partial
+			src.chain.out.withheld = src.chain.out.withheld || means == quirks.Withheld
 		case is.Code == "suppressed":
 			src.chain.out.withheld = true
 		case anyCode([]Issue{is}, partialCodes):
@@ -296,6 +301,16 @@ func (r *run) outcomeEntry(src source, issues []Issue) {
 		}
 		r.ledger.note(src.typ, "the server says: "+printable(is.Severity, 16)+" "+is.text())
 	}
+}
+
+// outcomeMeans gives what quirks say about an issue by its vendor's codes.
+func (r *run) outcomeMeans(is Issue) (quirks.Outcome, bool) {
+	for _, code := range is.Details {
+		if o, ok := r.server.quirks.set.Outcomes[code]; ok {
+			return o, true
+		}
+	}
+	return "", false
 }
 
 // accept copies resources off the page, notes what they refer to, and hands them to the writer.

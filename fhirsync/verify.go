@@ -9,6 +9,7 @@ import (
 
 	"github.com/fhirsync/fhirsync-go/fhirsync/internal/transport"
 	"github.com/fhirsync/fhirsync-go/internal/jsonscan"
+	"github.com/fhirsync/fhirsync-go/quirks"
 )
 
 // alwaysCounted is the number of matches from which an answer is checked by a count on any server.
@@ -79,10 +80,13 @@ func (a *answer) looksCapped() bool {
 // countDue tells whether an answer is to be checked by a count: where something speaks for it, and always as long as this server's counts
 // have not agreed often enough.
 func (r *run) countDue(a *answer, typ string, closure int) bool {
+	if is(r.server.quirks.set.Counts, false) || len(r.required(typ)) > 0 {
+		return false
+	}
 	trusted, fails := false, false
 	r.server.facts.with(func(f *facts) { trusted, fails = f.agreed >= trustAfter, f.uncounted(typ) })
 	sign := a.hadTotal && a.total > a.matches || a.early || a.totals || a.lost != nil || closure > 0 || a.parted || r.last[typ] > a.matches ||
-		a.inside && a.matches > 0 || a.partial
+		a.inside && a.matches > 0 || a.partial || a.said > a.matches
 	// A share stays on for servers that were always right, and all of it for long answers, where one request more is little, and for those
 	// without a total, of which nothing else shows that they are whole.
 	id := identOf(typ, r.asking)
@@ -183,6 +187,8 @@ func (r *run) verifyType(ctx context.Context, typ string, a *answer, closure int
 	case a.totals:
 		evidence = None
 		r.ledger.gapOnce(Gap{Type: typ, Reason: Truncated, Detail: "Bundle.total changed between pages, and there is no count to check by"})
+	case a.said > a.matches:
+		r.ledger.gapOnce(Gap{Type: typ, Reason: Unproven, Detail: "Bundle.total said " + itoa(a.said) + " and " + itoa(a.matches) + " came; totals of this server are known to be off, and there is no count to check by"})
 	case capSign:
 		r.ledger.gapOnce(Gap{Type: typ, Reason: Unproven, Detail: "ended at " + itoa(a.matches) + ", which looks like a cap, and there is no count to check by"})
 	}
@@ -265,11 +271,7 @@ func (r *run) verifyParts(ctx context.Context, typ string) error {
 
 // countAddress gives the address that counts what a question finds.
 func (r *run) countAddress(q question, f form) *url.URL {
-	params := url.Values{}
-	maps.Copy(params, q.fixed)
-	if f.param != "" {
-		params.Set(f.param, f.value(r.asking))
-	}
+	params := r.parameters(q, f)
 	params.Set("_summary", "count")
 	if f.path {
 		return r.server.address(params, "Patient", r.asking, q.typ)
@@ -282,6 +284,9 @@ const countlessTypes = 3
 
 // count asks the server how many resources a question finds; ok is false where it does not say.
 func (r *run) count(ctx context.Context, q question, f form) (n int, ok bool) {
+	if is(r.server.quirks.set.Counts, false) || q.whole() && len(r.required(q.typ)) > 0 {
+		return 0, false // it does not count, or cannot be asked for the whole.
+	}
 	fails := false
 	id := identOf(q.typ, r.asking)
 	r.server.facts.with(func(f *facts) { fails = f.uncounted(q.typ) && id[0]%recheckOneIn != 0 })
@@ -290,7 +295,11 @@ func (r *run) count(ctx context.Context, q question, f form) (n int, ok bool) {
 	}
 	b := new(jsonscan.Bundle)
 	address := r.countAddress(q, f)
-	resp, err := r.send(ctx, "count", q.typ, forVerification, &transport.Request{Small: true, URL: address, Check: checkBundle(b)})
+	req := &transport.Request{Small: true, URL: address, Check: checkBundle(b)}
+	if f.post || deref(r.server.quirks.set.SearchMethod) == quirks.Post {
+		postSearch(req)
+	}
+	resp, err := r.send(ctx, "count", q.typ, forVerification, req)
 	defer resp.Release()
 	fail := serverError("count", q.typ, address.String(), resp, err)
 	works := fail == nil && b.HasTotal && b.Total >= 0

@@ -263,3 +263,19 @@ func (m *meter) rate(now time.Time, span time.Duration) float64 {
 func isRefusal(status int) bool {
 	return status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable
 }
+
+// ceil lowers the highest rate.
+func (a *pace) ceil(now time.Time, r float64) {
+	a.ceiling = r
+	a.rate = math.Min(a.rate, r)
+	a.apply(now)
+}
+
+// narrow lowers the highest number of requests under way.
+func (a *pace) narrow(n float64) {
+	if a.most < 0 {
+		a.slots = n
+	}
+	a.most = n
+	a.slots = math.Min(a.slots, n)
+}

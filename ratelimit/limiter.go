@@ -555,3 +555,26 @@ func (l *Limiter) see(date, sent, got time.Time) {
 	}
 	clear(l.early)
 }
+
+// Tighten makes the limiter keep to terms that were not known when it was made. It lowers the rate and the number of requests under way
+// where the terms ask for less than the Policy, and adds limits. Nothing is ever raised by it, and to call it again changes nothing.
+func (l *Limiter) Tighten(t Terms) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	limits := slices.Clone(l.policy.Limits)
+	for _, x := range t.Limits {
+		if x.Requests > 0 && x.Per > 0 && !slices.ContainsFunc(limits, func(y Limit) bool { return x.name() == y.name() }) {
+			limits = append(limits, x)
+		}
+	}
+	l.policy.Limits = limits
+	if t.Rate > 0 && t.Rate < l.policy.Rate {
+		l.policy.Rate = t.Rate
+		l.pace.ceil(time.Now(), t.Rate)
+	}
+	if n := float64(t.Concurrency); n > 0 && (l.pace.most < 0 || n < l.pace.most) {
+		l.policy.Concurrency = t.Concurrency
+		l.pace.narrow(n)
+	}
+	l.dispatch()
+}

@@ -174,3 +174,12 @@ func (p Policy) withDefaults() Policy {
 	p.Limits = limits
 	return p
 }
+
+// Terms are what is known of a server beside its Policy. They lower what the Policy allows and never raise it.
+type Terms struct {
+	// Rate and Concurrency are as in Policy; 0 or less: nothing is known.
+	Rate        float64
+	Concurrency int
+	// Limits are kept beside those of the Policy.
+	Limits []Limit
+}

@@ -14,12 +14,17 @@ type Split struct {
 	Exhaustive bool
 	// Optional: as Exhaustive, but the element may be absent (0..1): together with Param:missing=true the values are the whole.
 	Optional bool
+	// Verbatim: the values are sent as they are.
+	Verbatim bool
 }
 
 // Codes are the values without their code systems. That finds more: also what was filed under an older system or none, and a server that
 // keeps US Core shall answer both (https://hl7.org/fhir/us/core/CapabilityStatement-us-core-server.html).
 func (s Split) Codes() []string {
 	out := slices.Clone(s.Values)
+	if s.Verbatim {
+		return out
+	}
 	for i, v := range out {
 		out[i] = v[strings.LastIndexByte(v, '|')+1:]
 	}

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/oauth2"
 
 	"github.com/fhirsync/fhirsync-go/fhirsync/internal/pagebuf"
+	"github.com/fhirsync/fhirsync-go/quirks"
 	"github.com/fhirsync/fhirsync-go/ratelimit"
 )
 
@@ -63,6 +64,7 @@ type Client struct {
 	o      Options
 	http   *http.Client
 	tokens *tokens
+	quirks Quirks
 
 	sent, resent atomic.Int64
 }
@@ -74,7 +76,7 @@ func New(o Options) *Client {
 	o.MaxPacked = cmp.Or(o.MaxPacked, DefaultMaxPacked)
 	c := &Client{o: o, tokens: &tokens{source: o.Tokens, renew: o.Renew, patience: o.HeaderTimeout}}
 	var rt http.RoundTripper = &deadlines{next: o.RoundTripper, header: o.HeaderTimeout}
-	rt = o.Limiter.Transport(rt)
+	rt = o.Limiter.Transport(&translated{client: c, next: rt})
 	rt = &guard{owns: c.Owns, header: o.Header, tokens: c.tokens, next: rt}
 	c.http = &http.Client{Transport: rt, CheckRedirect: c.checkRedirect}
 	return c
@@ -82,6 +84,10 @@ func New(o Options) *Client {
 
 // Request is one request.
 type Request struct {
+	// Op is the interaction, for what a server wants with some only. Later: it is for a page after the first.
+	Op    quirks.Interaction
+	Later bool
+
 	Method string // "": GET
 	URL    *url.URL
 	Form   url.Values // of a POST; nil: none
@@ -121,6 +127,8 @@ type Response struct {
 	RetryAfter time.Duration
 	Later      bool
 
+	// Class is what a Check has found the answer to mean. One that has a class is not asked for again because of its status.
+	Class string
 	// Inside: it came inside of another answer, a batch.
 	Inside bool
 
@@ -166,16 +174,16 @@ func (c *Client) Do(ctx context.Context, r *Request) (*Response, error) {
 	var body any
 	switch {
 	case r.Form != nil:
-		body = []byte(r.Form.Encode())
+		body = []byte(c.form(r))
 	case r.Body != nil:
 		body = r.Body
 	}
-	req, err := retryablehttp.NewRequestWithContext(withHeaderLimit(ctx, r.HeaderTimeout), cmp.Or(r.Method, http.MethodGet), r.URL.String(), body)
+	req, err := retryablehttp.NewRequestWithContext(withHeaderLimit(ctx, r.HeaderTimeout), cmp.Or(r.Method, http.MethodGet), c.Address(r).String(), body)
 	if err != nil {
 		return nil, err
 	}
 	req.Header.Set("Accept-Encoding", "gzip")
-	req.Header.Set("Accept", cmp.Or(r.Accept, "application/fhir+json, application/json;q=0.9"))
+	req.Header.Set("Accept", cmp.Or(r.Accept, c.quirks.Accept, "application/fhir+json, application/json;q=0.9"))
 	if c.o.UserAgent != "" {
 		req.Header.Set("User-Agent", c.o.UserAgent)
 	}
@@ -185,6 +193,7 @@ func (c *Client) Do(ctx context.Context, r *Request) (*Response, error) {
 	case r.Body != nil:
 		req.Header.Set("Content-Type", "application/fhir+json")
 	}
+	c.addHeaders(req.Header, r)
 	maps.Copy(req.Header, r.Header)
 	k := &call{c: c, r: r, safe: isSafe(r)}
 	inner := ratelimit.WithFlow(context.WithValue(req.Context(), callKey{}, k), c.o.Flow)
@@ -311,6 +320,9 @@ func (k *call) handle(resp *http.Response) error {
 		checked = k.r.Check(out)
 	}
 	verdict := k.judge(ctx, out)
+	if out.Class != "" && out.Status != http.StatusUnauthorized {
+		verdict = nil
+	}
 	var marked *again
 	if verdict == nil && errors.As(checked, &marked) {
 		verdict = checked
