@@ -57,12 +57,16 @@ func (r *run) prefetch(ctx context.Context, op string, why purpose, addresses []
 
 // batches tells whether the server answers batches: where it claims to, one small batch shows it, once per server.
 func (r *run) batches(ctx context.Context) bool {
+	most := deref(r.server.quirks.set.Batch.MaxEntries)
+	if most > 0 && most < batchLeast || is(r.server.quirks.caller.Batch.Supported, false) {
+		return false
+	}
 	known := batchUnknown
 	r.server.facts.with(func(f *facts) { known = f.batch })
 	if known != batchUnknown {
 		return known == batchWorks
 	}
-	if most := deref(r.server.quirks.set.Batch.MaxEntries); most > 0 && most < batchLeast || is(r.server.quirks.set.Batch.Supported, false) {
+	if is(r.server.quirks.set.Batch.Supported, false) {
 		return false
 	}
 	if r.noCaps != nil && !is(r.server.quirks.set.Batch.Supported, true) || !r.caps.ClaimsInteraction("batch") && !r.caps.ClaimsInteraction("transaction") {

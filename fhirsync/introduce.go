@@ -40,6 +40,11 @@ func (r *run) readMetadata() error {
 			r.ledger.disown()
 		}
 	}
+	for _, b := range r.server.quirks.set.References.Bases {
+		if u, err := url.Parse(b); err == nil {
+			r.people.names = append(r.people.names, u)
+		}
+	}
 	for _, w := range r.server.quirks.warnings {
 		r.ledger.note("", w)
 	}

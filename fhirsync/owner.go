@@ -35,6 +35,7 @@ const (
 // people knows which Patient ids are ours, on which server.
 type people struct {
 	base  *url.URL
+	names []*url.URL // other base URLs by which the server means itself
 	table *compartment.Table
 
 	mu     sync.Mutex
@@ -59,7 +60,7 @@ func (p *people) here(base string) bool {
 		return known
 	}
 	u, err := url.Parse(base)
-	same := err == nil && transport.SameServer(p.base, u)
+	same := err == nil && (transport.SameServer(p.base, u) || slices.ContainsFunc(p.names, func(name *url.URL) bool { return transport.SameServer(name, u) }))
 	if len(p.bases) < maxBases {
 		p.bases[base] = same
 	}

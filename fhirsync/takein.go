@@ -351,6 +351,7 @@ func (r *run) accept(accepted []candidate, found []refs.Found, src source) ([]Re
 		}
 	}
 	r.ledger.mu.Unlock()
+	r.maskedResources(fresh)
 
 	now := time.Now()
 	all := make([]byte, 0, size)

@@ -359,8 +359,6 @@ type References struct {
 	// Bases are other base URLs by which the server means itself in absolute references. They decide what a reference names; requests go
 	// to the server's own base URL all the same.
 	Bases []string `json:"bases,omitempty"`
-	// DeniedAfter is after how many refusals (401, 403) of a type no further references to it are followed in a sync. Each is a gap.
-	DeniedAfter *int `json:"deniedAfter,omitempty"`
 }
 
 // Duration is a time.Duration that stands in JSON as "90s" or "2m".

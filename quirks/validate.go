@@ -170,9 +170,6 @@ func (c *checker) set(s *Set, path string) {
 			c.wrong(at("references.bases["+strconv.Itoa(i)+"]"), "want a base URL")
 		}
 	}
-	if n := s.References.DeniedAfter; n != nil && *n < 1 {
-		c.wrong(at("references.deniedAfter"), "want a number above 0")
-	}
 }
 
 // oneOf tells whether exactly one of the texts is there.

@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"strings"
 
 	"golang.org/x/oauth2"
 
 	"github.com/fhirsync/fhirsync-go/fhirsync"
 	"github.com/fhirsync/fhirsync-go/idspace"
+	"github.com/fhirsync/fhirsync-go/quirks"
 )
 
 // settings are what the flags say.
@@ -23,13 +25,15 @@ type settings struct {
 	strategy            fhirsync.Strategy
 	types               []string
 	full                bool
+	quirks              *quirks.Registry
+	vars                map[string]string
 	namespace           string
 	space               *idspace.Space // nil without a namespace
 }
 
 // server is the server to be asked. Token and headers go to its own origin only: the library sees to that.
 func (s *settings) server() fhirsync.Server {
-	srv := fhirsync.Server{Name: s.name, BaseURL: s.base, Header: s.header}
+	srv := fhirsync.Server{Name: s.name, BaseURL: s.base, Header: s.header, Vars: s.vars}
 	if s.token != "" {
 		srv.TokenSource = oauth2.StaticTokenSource(&oauth2.Token{AccessToken: s.token, TokenType: "Bearer"})
 	}
@@ -80,7 +84,8 @@ func (h *headerFlag) Set(line string) error {
 // parse understands the arguments. No error quotes a value that may be secret.
 func parse(args []string, token string, help io.Writer) (*settings, error) {
 	s := &settings{strategy: fhirsync.Auto(), header: http.Header{}}
-	var lines headerFlag
+	var lines, vars headerFlag
+	var quirkFile string
 	var strategy, types string
 	fs := flag.NewFlagSet("pull", flag.ContinueOnError)
 	fs.SetOutput(io.Discard) // it would print arguments; what is wrong is said below.
@@ -94,6 +99,8 @@ func parse(args []string, token string, help io.Writer) (*settings, error) {
 	fs.StringVar(&types, "types", "", "only these resource `types`, separated by commas")
 	fs.BoolVar(&s.full, "full", false, "start over instead of going on with an unfinished run")
 	fs.StringVar(&s.namespace, "namespace", "", "`name` of your own for the server; every resource gets an id that no other server's has, and references are rewritten to it")
+	fs.StringVar(&quirkFile, "quirks", "", "`file` with entries for servers that the library does not know, or knows less well")
+	fs.Var(&vars, "var", "`NAME=VALUE` for a slot that quirks name, a client id say; may be repeated")
 	switch err := fs.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
 		fmt.Fprintln(help, "Usage: pull [flags]")
@@ -112,6 +119,9 @@ func parse(args []string, token string, help io.Writer) (*settings, error) {
 		return nil, errors.New("-patient needs -base")
 	}
 	if err := s.addHeaders(lines); err != nil {
+		return nil, err
+	}
+	if err := s.addQuirks(quirkFile, vars); err != nil {
 		return nil, err
 	}
 	own := s.header.Get("Authorization") != ""
@@ -133,6 +143,33 @@ func parse(args []string, token string, help io.Writer) (*settings, error) {
 		}
 	}
 	return nil, fmt.Errorf("-strategy is one of %s", strategyNames())
+}
+
+// addQuirks reads the file of -quirks, whose entries come on top of those of the library, and the values of -var.
+func (s *settings) addQuirks(file string, vars []string) error {
+	for _, v := range vars {
+		name, value, ok := strings.Cut(v, "=")
+		if !ok || name == "" {
+			return errors.New("-var wants NAME=VALUE")
+		}
+		if s.vars == nil {
+			s.vars = map[string]string{}
+		}
+		s.vars[name] = value
+	}
+	if file == "" {
+		return nil
+	}
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	entries, err := quirks.Parse(file, data)
+	if err != nil {
+		return err
+	}
+	s.quirks, err = quirks.Default().With(entries...)
+	return err
 }
 
 func (s *settings) addHeaders(lines []string) error {
