@@ -104,6 +104,9 @@ func (f front) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
+// judge is what a case complains to.
+type judge struct{ *testing.T }
+
 // fieldCase proves that fields change something: the same server is asked without and with a Set.
 type fieldCase struct {
 	fields string // JSON names, separated by spaces
@@ -115,9 +118,9 @@ type fieldCase struct {
 	answer func(r *http.Request) (status int, contentType, body string)
 	change func(r *http.Request, resp *http.Response)
 	ask    func(r *http.Request) *http.Request
-	strat  fhirsync.Strategy // nil: SearchByType
+	way    fhirsync.Strategy // nil: SearchByType
 	limit  ratelimit.Policy
-	check  func(t *testing.T, plain, adapted *sighting)
+	check  func(t judge, plain, adapted *sighting)
 }
 
 const fieldRecord = 42
@@ -131,9 +134,9 @@ func (c *fieldCase) see(t *testing.T, set quirks.Set) *sighting {
 		c.server(srv)
 	}
 	s := &sighting{}
-	strat := c.strat
-	if strat == nil {
-		strat = fhirsync.SearchByType()
+	way := c.way
+	if way == nil {
+		way = fhirsync.SearchByType()
 	}
 	gate := make(chan struct{}, 1)
 	rt := front{next: srv.RoundTripper(), answer: c.answer, change: c.change, ask: c.ask, sent: func(r *http.Request) {
@@ -145,7 +148,7 @@ func (c *fieldCase) see(t *testing.T, set quirks.Set) *sighting {
 	if err != nil {
 		t.Fatal(err)
 	}
-	client, err := fhirsync.New(fhirsync.Config{HTTPClient: &http.Client{Transport: rt}, Strategy: strat, Quirks: none, Limit: c.limit})
+	client, err := fhirsync.New(fhirsync.Config{HTTPClient: &http.Client{Transport: rt}, Strategy: way, Quirks: none, Limit: c.limit})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -188,14 +191,14 @@ func refuses(typ string, status int, body string, when func(q url.Values) bool) 
 	}
 }
 
-func fewer(t *testing.T, what string, plain, adapted int) {
+func fewer(t judge, what string, plain, adapted int) {
 	t.Helper()
 	if adapted >= plain {
 		t.Errorf("%s: %d with the quirk, %d without", what, adapted, plain)
 	}
 }
 
-func (s *sighting) whole(t *testing.T) {
+func (s *sighting) whole(t judge) {
 	t.Helper()
 	if len(s.lost) > 0 {
 		t.Errorf("lost %v\n%s", s.lost, s.rep)
@@ -221,7 +224,7 @@ func fieldCases() []fieldCase {
 			fields: "headers.name headers.value",
 			set:    quirks.Set{Headers: []quirks.Header{{Name: "X-Consistency", Value: "strong"}}},
 			server: func(s *fhirtest.Server) { s.Inject(fhirtest.RequiredHeader("X-Consistency")) },
-			check: func(t *testing.T, plain, adapted *sighting) {
+			check: func(t judge, plain, adapted *sighting) {
 				if plain.err == nil {
 					t.Error("without the header it came home")
 				}
@@ -235,7 +238,7 @@ func fieldCases() []fieldCase {
 			fields: "headers.var",
 			set:    quirks.Set{Headers: []quirks.Header{{Name: "X-Client", Var: "client"}, {Name: "X-Other", Var: "other"}}},
 			vars:   map[string]string{"client": "abc"},
-			check: func(t *testing.T, _, adapted *sighting) {
+			check: func(t judge, _, adapted *sighting) {
 				if n := headed(adapted.requests, "X-Client"); n != len(adapted.requests) || adapted.requests[0].Header.Get("X-Client") != "abc" {
 					t.Errorf("%d of %d requests have the header", n, len(adapted.requests))
 				}
@@ -248,7 +251,7 @@ func fieldCases() []fieldCase {
 			fields: "headers.generate",
 			set:    quirks.Set{Headers: []quirks.Header{{Name: "X-Request-Id", Generate: quirks.UUID}}},
 			server: func(s *fhirtest.Server) { s.Inject(fhirtest.Unavailable(1, "1").For("Goal").On(fhirtest.Search)) },
-			check: func(t *testing.T, _, adapted *sighting) {
+			check: func(t judge, _, adapted *sighting) {
 				ids := map[string][]string{}
 				for _, r := range adapted.requests {
 					id := r.Header.Get("X-Request-Id")
@@ -271,7 +274,7 @@ func fieldCases() []fieldCase {
 		{
 			fields: "headers.interactions",
 			set:    quirks.Set{Headers: []quirks.Header{{Name: "Prefer", Value: "handling=strict", Interactions: []quirks.Interaction{quirks.Search}}}},
-			check: func(t *testing.T, _, adapted *sighting) {
+			check: func(t judge, _, adapted *sighting) {
 				for _, r := range adapted.requests {
 					want := r.Interaction == fhirtest.Search || r.Interaction == fhirtest.Page
 					if has := r.Header.Get("Prefer") != ""; has != want {
@@ -288,7 +291,7 @@ func fieldCases() []fieldCase {
 				s.Batch = true
 				s.Inject(fhirtest.QueryRequired("ah-practice", "Organization/a-1.Practice-7"))
 			},
-			check: func(t *testing.T, plain, adapted *sighting) {
+			check: func(t judge, plain, adapted *sighting) {
 				if plain.err == nil {
 					t.Error("without the parameter it came home")
 				}
@@ -303,7 +306,7 @@ func fieldCases() []fieldCase {
 		{
 			fields: "params.value params.interactions",
 			set:    quirks.Set{Params: []quirks.Param{{Name: "tenant", Value: "a b", Interactions: []quirks.Interaction{quirks.Read}}}},
-			check: func(t *testing.T, _, adapted *sighting) {
+			check: func(t judge, _, adapted *sighting) {
 				for _, r := range adapted.requests {
 					if want := r.Interaction == fhirtest.Read; r.Query.Has("tenant") != want || want && r.Query.Get("tenant") != "a b" {
 						t.Errorf("%s %s: %v", r.Interaction, r.URL, r.Query["tenant"])
@@ -314,7 +317,7 @@ func fieldCases() []fieldCase {
 		{
 			fields: "accept",
 			set:    quirks.Set{Accept: new("application/json")},
-			check: func(t *testing.T, plain, adapted *sighting) {
+			check: func(t judge, plain, adapted *sighting) {
 				if got := adapted.requests[0].Header.Get("Accept"); got != "application/json" || plain.requests[0].Header.Get("Accept") == got {
 					t.Errorf("Accept is %q", got)
 				}
@@ -323,7 +326,7 @@ func fieldCases() []fieldCase {
 		{
 			fields: "searchMethod",
 			set:    quirks.Set{SearchMethod: new(quirks.Post)},
-			check: func(t *testing.T, plain, adapted *sighting) {
+			check: func(t judge, plain, adapted *sighting) {
 				adapted.whole(t)
 				for _, r := range adapted.asked("", fhirtest.Search) {
 					if r.Method != http.MethodPost && !r.Query.Has("_id") {
@@ -338,8 +341,10 @@ func fieldCases() []fieldCase {
 		{
 			fields: "types.reach",
 			set:    types("Goal", quirks.Type{Reach: new(quirks.ByReference)}),
-			server: func(s *fhirtest.Server) { s.Inject(fhirtest.Status(400).For("Goal").On(fhirtest.Search, fhirtest.Count)) },
-			check: func(t *testing.T, plain, adapted *sighting) {
+			server: func(s *fhirtest.Server) {
+				s.Inject(fhirtest.Status(400).For("Goal").On(fhirtest.Search, fhirtest.Count))
+			},
+			check: func(t judge, plain, adapted *sighting) {
 				p, a := searchOf("Goal")(plain, adapted)
 				if p == 0 || a != 0 {
 					t.Errorf("searched %d times with the quirk, %d without", a, p)
@@ -352,8 +357,10 @@ func fieldCases() []fieldCase {
 		{
 			fields: "types.claim",
 			set:    types("Goal", quirks.Type{Claim: new(false)}),
-			server: func(s *fhirtest.Server) { s.Inject(fhirtest.Status(404).For("Goal").On(fhirtest.Search, fhirtest.Count)) },
-			check: func(t *testing.T, plain, adapted *sighting) {
+			server: func(s *fhirtest.Server) {
+				s.Inject(fhirtest.Status(404).For("Goal").On(fhirtest.Search, fhirtest.Count))
+			},
+			check: func(t judge, plain, adapted *sighting) {
 				if !plain.gap("Goal", fhirsync.Refused, "") || !adapted.gap("Goal", fhirsync.Unsupported, "") {
 					t.Errorf("without:\n%s\nwith:\n%s", plain.rep, adapted.rep)
 				}
@@ -365,7 +372,7 @@ func fieldCases() []fieldCase {
 		{
 			fields: "types.patient",
 			set:    types("Goal", quirks.Type{Patient: new("subject")}),
-			check: func(t *testing.T, plain, adapted *sighting) {
+			check: func(t judge, plain, adapted *sighting) {
 				adapted.whole(t)
 				if with(adapted.asked("Goal", fhirtest.Search)[:1], "subject", "") != 1 || with(plain.asked("Goal", fhirtest.Search)[:1], "subject", "") != 0 {
 					t.Errorf("first asked by %v", adapted.asked("Goal", fhirtest.Search)[0].Query)
@@ -376,7 +383,7 @@ func fieldCases() []fieldCase {
 			fields: "types.patientValue",
 			set:    types("*", quirks.Type{PatientValue: new(quirks.TypedReference)}),
 			server: func(s *fhirtest.Server) { s.Inject(fhirtest.BareIDFindsNothing()) },
-			check: func(t *testing.T, plain, adapted *sighting) {
+			check: func(t judge, plain, adapted *sighting) {
 				plain.whole(t)
 				adapted.whole(t)
 				fewer(t, "requests", len(plain.requests), len(adapted.requests))
@@ -385,7 +392,7 @@ func fieldCases() []fieldCase {
 		{
 			fields: "types.required",
 			set:    types("Goal", quirks.Type{Required: map[string]string{"lifecycle-status": "active"}}),
-			check: func(t *testing.T, plain, adapted *sighting) {
+			check: func(t judge, plain, adapted *sighting) {
 				all := adapted.asked("Goal", fhirtest.Search)
 				if with(all, "lifecycle-status", "active") != len(all) || len(all) == 0 {
 					t.Errorf("%d of %d searches have the parameter", with(all, "lifecycle-status", "active"), len(all))
@@ -399,7 +406,7 @@ func fieldCases() []fieldCase {
 			fields: "types.fanOut.param types.fanOut.values",
 			set:    types("Observation", quirks.Type{FanOut: quirks.FanOut{Param: new("category"), Values: []string{"laboratory", "vital-signs", "survey", "social-history"}}}),
 			server: func(s *fhirtest.Server) { s.Inject(fhirtest.ParamRequired("category").For("Observation")) },
-			check: func(t *testing.T, plain, adapted *sighting) {
+			check: func(t judge, plain, adapted *sighting) {
 				adapted.whole(t)
 				refused := func(s *sighting) (n int) {
 					for _, r := range s.asked("Observation", fhirtest.Search) {
@@ -418,7 +425,7 @@ func fieldCases() []fieldCase {
 		{
 			fields: "types.further",
 			set:    types("Goal", quirks.Type{Further: []map[string]string{{"_source": "other"}}}),
-			check: func(t *testing.T, plain, adapted *sighting) {
+			check: func(t judge, plain, adapted *sighting) {
 				adapted.whole(t)
 				if with(adapted.asked("Goal", fhirtest.Search), "_source", "other") == 0 || with(plain.asked("Goal", fhirtest.Search), "_source", "") > 0 {
 					t.Error("the further question was not asked")
@@ -435,7 +442,7 @@ func fieldCases() []fieldCase {
 				s.Inject(fhirtest.ParamRequired("category").For("Observation"),
 					fhirtest.ParamValues("category", "laboratory", "vital-signs", "survey", "social-history", "imaging", "exam").For("Observation"))
 			},
-			check: func(t *testing.T, plain, adapted *sighting) {
+			check: func(t judge, plain, adapted *sighting) {
 				if !adapted.gap("Observation", fhirsync.Unproven, "category") {
 					t.Errorf("what was not asked for is not said to be: %s", adapted.rep)
 				}
@@ -451,7 +458,7 @@ func fieldCases() []fieldCase {
 		{
 			fields: "types.includes",
 			set:    types("Goal", quirks.Type{Includes: []string{"Goal:subject"}}),
-			check: func(t *testing.T, plain, adapted *sighting) {
+			check: func(t judge, plain, adapted *sighting) {
 				if with(adapted.asked("Goal", fhirtest.Search), "_include", "Goal:subject") == 0 || with(plain.requests, "_include", "") > 0 {
 					t.Error("_include was not sent")
 				}
@@ -465,7 +472,7 @@ func fieldCases() []fieldCase {
 				s.Inject(fhirtest.MetadataWithoutParams(), fhirtest.Status(404).For("Provenance").On(fhirtest.Search, fhirtest.Count))
 				s.Claims = nil
 			},
-			check: func(t *testing.T, _, adapted *sighting) {
+			check: func(t judge, _, adapted *sighting) {
 				if with(adapted.asked("Goal", fhirtest.Search), "_revinclude", "Provenance:target") == 0 {
 					t.Error("_revinclude was not sent")
 				}
@@ -474,7 +481,7 @@ func fieldCases() []fieldCase {
 		{
 			fields: "types.pageSize",
 			set:    types("Observation", quirks.Type{PageSize: new(5)}),
-			check: func(t *testing.T, plain, adapted *sighting) {
+			check: func(t judge, plain, adapted *sighting) {
 				adapted.whole(t)
 				if with(adapted.asked("Observation", fhirtest.Search), "_count", "5") == 0 || with(adapted.asked("Goal", fhirtest.Search), "_count", "5") > 0 {
 					t.Error("the size of page is not that of the quirk")
@@ -489,7 +496,7 @@ func fieldCases() []fieldCase {
 			types:  []string{"Observation"},
 			ask:    wholeAnswers,
 			change: pagesByOffset,
-			check: func(t *testing.T, plain, adapted *sighting) {
+			check: func(t judge, plain, adapted *sighting) {
 				adapted.whole(t)
 				if with(adapted.sentQueries(), "_offset", "10") == 0 {
 					t.Error("pages were not asked for by offset")
@@ -500,7 +507,7 @@ func fieldCases() []fieldCase {
 		{
 			fields: "paging.sizeParam",
 			set:    quirks.Set{Paging: quirks.Paging{SizeParam: new("_maxresults")}},
-			check: func(t *testing.T, _, adapted *sighting) {
+			check: func(t judge, _, adapted *sighting) {
 				if with(adapted.asked("Goal", fhirtest.Search), "_maxresults", "200") == 0 || with(adapted.requests, "_count", "") > 0 {
 					t.Error("the parameter for the size is not that of the quirk")
 				}
@@ -517,7 +524,7 @@ func fieldCases() []fieldCase {
 				})
 			},
 			server: func(s *fhirtest.Server) { s.Links.Typed = true },
-			check: func(t *testing.T, plain, adapted *sighting) {
+			check: func(t judge, plain, adapted *sighting) {
 				adapted.whole(t)
 				fewer(t, "requests", len(plain.sent), len(adapted.sent))
 			},
@@ -528,7 +535,7 @@ func fieldCases() []fieldCase {
 			before: quirks.Set{Paging: quirks.Paging{Total: new(quirks.TotalUntrusted)}},
 			types:  []string{"Observation"},
 			change: neverLast,
-			check: func(t *testing.T, plain, adapted *sighting) {
+			check: func(t judge, plain, adapted *sighting) {
 				adapted.whole(t)
 				if adapted.err != nil {
 					t.Errorf("%v\n%s", adapted.err, adapted.rep)
@@ -548,7 +555,7 @@ func fieldCases() []fieldCase {
 					}
 				})
 			},
-			check: func(t *testing.T, plain, adapted *sighting) {
+			check: func(t judge, plain, adapted *sighting) {
 				adapted.whole(t)
 				if adapted.rep.Verdict != fhirsync.Complete {
 					t.Errorf("%s", adapted.rep)
@@ -563,7 +570,7 @@ func fieldCases() []fieldCase {
 			fields: "paging.askTotal",
 			set:    quirks.Set{Paging: quirks.Paging{AskTotal: new(true)}},
 			server: func(s *fhirtest.Server) { s.Inject(fhirtest.TotalOnRequest(), fhirtest.CountUnsupported()) },
-			check: func(t *testing.T, plain, adapted *sighting) {
+			check: func(t judge, plain, adapted *sighting) {
 				if with(adapted.asked("Goal", fhirtest.Search), "_total", "accurate") == 0 {
 					t.Error("the total was not asked for")
 				}
@@ -576,8 +583,10 @@ func fieldCases() []fieldCase {
 			fields: "paging.cap",
 			set:    quirks.Set{Paging: quirks.Paging{Cap: new(5)}},
 			types:  []string{"ExplanationOfBenefit"},
-			server: func(s *fhirtest.Server) { s.Inject(fhirtest.PageCap(5).For("ExplanationOfBenefit"), fhirtest.CountUnsupported(), fhirtest.NoTotal()) },
-			check: func(t *testing.T, plain, adapted *sighting) {
+			server: func(s *fhirtest.Server) {
+				s.Inject(fhirtest.PageCap(5).For("ExplanationOfBenefit"), fhirtest.CountUnsupported(), fhirtest.NoTotal())
+			},
+			check: func(t judge, plain, adapted *sighting) {
 				if plain.rep.Verdict == fhirsync.Complete && len(plain.lost) == 0 {
 					t.Error("nothing was cut")
 				}
@@ -591,7 +600,7 @@ func fieldCases() []fieldCase {
 			fields: "metadata",
 			set:    quirks.Set{Metadata: new(quirks.MetadataSkip)},
 			server: func(s *fhirtest.Server) { s.Inject(fhirtest.MetadataMissing(404)) },
-			check: func(t *testing.T, plain, adapted *sighting) {
+			check: func(t judge, plain, adapted *sighting) {
 				adapted.whole(t)
 				if len(adapted.asked("", fhirtest.Metadata)) > 0 || len(plain.asked("", fhirtest.Metadata)) == 0 {
 					t.Error("metadata was asked for")
@@ -601,12 +610,12 @@ func fieldCases() []fieldCase {
 		{
 			fields: "everything.supported",
 			set:    quirks.Set{Everything: quirks.Everything{Supported: new(false)}},
-			strat:  fhirsync.Auto(),
+			way:    fhirsync.Auto(),
 			server: func(s *fhirtest.Server) {
 				s.Everything = true
 				s.Inject(fhirtest.EverythingPatientAlone())
 			},
-			check: func(t *testing.T, plain, adapted *sighting) {
+			check: func(t judge, plain, adapted *sighting) {
 				adapted.whole(t)
 				if len(adapted.asked("", fhirtest.Operation)) > 0 || len(plain.asked("", fhirtest.Operation)) == 0 {
 					t.Error("the operation was invoked")
@@ -616,12 +625,12 @@ func fieldCases() []fieldCase {
 		{
 			fields: "everything.sendCount",
 			set:    quirks.Set{Everything: quirks.Everything{SendCount: new(false)}},
-			strat:  fhirsync.Auto(),
+			way:    fhirsync.Auto(),
 			server: func(s *fhirtest.Server) {
 				s.Everything = true
 				s.Inject(fhirtest.EverythingCountFatal(400))
 			},
-			check: func(t *testing.T, plain, adapted *sighting) {
+			check: func(t judge, plain, adapted *sighting) {
 				if with(adapted.asked("", fhirtest.Operation), "_count", "") > 0 || with(plain.asked("", fhirtest.Operation), "_count", "") == 0 {
 					t.Error("_count was sent")
 				}
@@ -630,9 +639,9 @@ func fieldCases() []fieldCase {
 		{
 			fields: "everything.omits",
 			set:    quirks.Set{Everything: quirks.Everything{Omits: []string{"Goal"}}},
-			strat:  fhirsync.Auto(),
+			way:    fhirsync.Auto(),
 			server: func(s *fhirtest.Server) { s.Everything = true },
-			check: func(t *testing.T, plain, adapted *sighting) {
+			check: func(t judge, plain, adapted *sighting) {
 				p, a := searchOf("Goal")(plain, adapted)
 				if p != 0 || a == 0 {
 					t.Errorf("searched %d times with the quirk, %d without", a, p)
@@ -643,7 +652,7 @@ func fieldCases() []fieldCase {
 			fields: "batch.supported",
 			set:    quirks.Set{Batch: quirks.Batch{Supported: new(false)}},
 			server: func(s *fhirtest.Server) { s.Batch = true },
-			check: func(t *testing.T, plain, adapted *sighting) {
+			check: func(t judge, plain, adapted *sighting) {
 				if len(plain.asked("", fhirtest.Batch)) == 0 || len(adapted.asked("", fhirtest.Batch)) > 0 {
 					t.Error("a batch was sent")
 				}
@@ -653,7 +662,7 @@ func fieldCases() []fieldCase {
 			fields: "batch.maxEntries",
 			set:    quirks.Set{Batch: quirks.Batch{MaxEntries: new(4)}},
 			server: func(s *fhirtest.Server) { s.Batch = true },
-			check: func(t *testing.T, plain, adapted *sighting) {
+			check: func(t judge, plain, adapted *sighting) {
 				if p, a := len(plain.asked("", fhirtest.Batch)), len(adapted.asked("", fhirtest.Batch)); a <= p {
 					t.Errorf("%d batches with the quirk, %d without", a, p)
 				}
@@ -663,7 +672,7 @@ func fieldCases() []fieldCase {
 		{
 			fields: "counts",
 			set:    quirks.Set{Counts: new(false)},
-			check: func(t *testing.T, plain, adapted *sighting) {
+			check: func(t judge, plain, adapted *sighting) {
 				adapted.whole(t)
 				if len(plain.asked("", fhirtest.Count)) == 0 || len(adapted.asked("", fhirtest.Count)) > 0 {
 					t.Error("a count was asked for")
@@ -678,7 +687,7 @@ func fieldCases() []fieldCase {
 			set:    errorsOf(quirks.ErrorRule{Interactions: []quirks.Interaction{quirks.Search}, Types: []string{"Goal"}, Status: []int{500}, Class: quirks.Permanent}),
 			before: errorsOf(quirks.ErrorRule{Interactions: []quirks.Interaction{quirks.Read}, Types: []string{"Goal"}, Status: []int{500}, Class: quirks.Permanent}, quirks.ErrorRule{Types: []string{"Task"}, Status: []int{500}, Class: quirks.Permanent}, quirks.ErrorRule{Status: []int{501}, Class: quirks.Permanent}),
 			answer: refuses("Goal", 500, outcome("exception", "", ""), nil),
-			check: func(t *testing.T, plain, adapted *sighting) {
+			check: func(t judge, plain, adapted *sighting) {
 				fewer(t, "attempts", len(plain.sentTo("/Goal")), len(adapted.sentTo("/Goal")))
 				if !adapted.gap("Goal", fhirsync.Failed, "") {
 					t.Errorf("%s", adapted.rep)
@@ -690,7 +699,7 @@ func fieldCases() []fieldCase {
 			set:    errorsOf(quirks.ErrorRule{Issue: "required", Class: quirks.Absent}),
 			before: errorsOf(quirks.ErrorRule{Issue: "invalid", Class: quirks.Absent}),
 			answer: refuses("Goal", 500, outcome("required", "", ""), nil),
-			check: func(t *testing.T, plain, adapted *sighting) {
+			check: func(t judge, plain, adapted *sighting) {
 				if !plain.gap("Goal", fhirsync.Failed, "") || !adapted.gap("Goal", fhirsync.Refused, "") {
 					t.Errorf("without:\n%s\nwith:\n%s", plain.rep, adapted.rep)
 				}
@@ -701,7 +710,7 @@ func fieldCases() []fieldCase {
 			set:    errorsOf(quirks.ErrorRule{Code: "4118", Class: quirks.Denied}),
 			before: errorsOf(quirks.ErrorRule{Code: "4119", Class: quirks.Denied}),
 			answer: refuses("Goal", 400, outcome("processing", "4118", ""), nil),
-			check: func(t *testing.T, plain, adapted *sighting) {
+			check: func(t judge, plain, adapted *sighting) {
 				if plain.gap("Goal", fhirsync.Denied, "") || !adapted.gap("Goal", fhirsync.Denied, "") {
 					t.Errorf("without:\n%s\nwith:\n%s", plain.rep, adapted.rep)
 				}
@@ -712,7 +721,7 @@ func fieldCases() []fieldCase {
 			set:    errorsOf(quirks.ErrorRule{Status: []int{404}, Body: quirks.HTMLBody, Class: quirks.Transient}),
 			before: errorsOf(quirks.ErrorRule{Status: []int{404}, Body: quirks.XMLBody, Class: quirks.Transient}),
 			answer: refuses("Goal", 404, "<html><body>gateway</body></html>", nil),
-			check: func(t *testing.T, plain, adapted *sighting) {
+			check: func(t judge, plain, adapted *sighting) {
 				if p, a := len(plain.sentTo("/Goal")), len(adapted.sentTo("/Goal")); a <= p {
 					t.Errorf("%d attempts with the quirk, %d without", a, p)
 				}
@@ -731,7 +740,7 @@ func fieldCases() []fieldCase {
 					return 405, "application/fhir+json", outcome("invalid", "", "the session has expired")
 				}
 			}(),
-			check: func(t *testing.T, plain, adapted *sighting) {
+			check: func(t judge, plain, adapted *sighting) {
 				if !plain.gap("Goal", fhirsync.Refused, "") || adapted.gap("Goal", fhirsync.Refused, "") {
 					t.Errorf("without:\n%s\nwith:\n%s", plain.rep, adapted.rep)
 				}
@@ -741,8 +750,10 @@ func fieldCases() []fieldCase {
 		{
 			fields: "outcomes",
 			set:    quirks.Set{Outcomes: map[string]quirks.Outcome{"4119": quirks.Normal}},
-			server: func(s *fhirtest.Server) { s.Inject(fhirtest.OutcomeEntry("warning", "incomplete", "4119"), fhirtest.CountUnsupported()) },
-			check: func(t *testing.T, plain, adapted *sighting) {
+			server: func(s *fhirtest.Server) {
+				s.Inject(fhirtest.OutcomeEntry("warning", "incomplete", "4119"), fhirtest.CountUnsupported())
+			},
+			check: func(t judge, plain, adapted *sighting) {
 				adapted.whole(t)
 				if plain.rep.Verdict != fhirsync.Incomplete || adapted.rep.Verdict == fhirsync.Incomplete || !adapted.note("4119") {
 					t.Errorf("without:\n%s\nwith:\n%s", plain.rep, adapted.rep)
@@ -752,7 +763,7 @@ func fieldCases() []fieldCase {
 		{
 			fields: "rate.perSecond",
 			set:    quirks.Set{Rate: quirks.Rate{PerSecond: new(1.0)}},
-			check: func(t *testing.T, plain, adapted *sighting) {
+			check: func(t judge, plain, adapted *sighting) {
 				if n := time.Duration(len(adapted.requests)-15) * time.Second; adapted.took < n || plain.took > n {
 					t.Errorf("%d requests took %s with the quirk, %s without", len(adapted.requests), adapted.took, plain.took)
 				}
@@ -762,7 +773,7 @@ func fieldCases() []fieldCase {
 			fields: "rate.concurrency",
 			set:    quirks.Set{Rate: quirks.Rate{Concurrency: new(1)}},
 			server: func(s *fhirtest.Server) { s.Inject(fhirtest.Slow(3 * time.Second)) },
-			check: func(t *testing.T, plain, adapted *sighting) {
+			check: func(t judge, plain, adapted *sighting) {
 				if least := time.Duration(len(adapted.requests)) * 3 * time.Second; adapted.took < least || plain.took >= least {
 					t.Errorf("%d requests of 3 s took %s with the quirk, %s without", len(adapted.requests), adapted.took, plain.took)
 				}
@@ -771,7 +782,7 @@ func fieldCases() []fieldCase {
 		{
 			fields: "rate.limits.requests rate.limits.per",
 			set:    quirks.Set{Rate: quirks.Rate{Limits: []quirks.Limit{{Requests: 10, Per: quirks.Duration(time.Minute)}}}},
-			check: func(t *testing.T, plain, adapted *sighting) {
+			check: func(t judge, plain, adapted *sighting) {
 				if least := time.Duration(len(adapted.requests)/10-1) * time.Minute; adapted.took < least || plain.took >= least {
 					t.Errorf("%d requests took %s with the quirk, %s without", len(adapted.requests), adapted.took, plain.took)
 				}
@@ -781,7 +792,7 @@ func fieldCases() []fieldCase {
 			fields: "rate.limits.aligned",
 			before: quirks.Set{Rate: quirks.Rate{Limits: []quirks.Limit{{Requests: 10, Per: quirks.Duration(time.Hour)}}}},
 			set:    quirks.Set{Rate: quirks.Rate{Limits: []quirks.Limit{{Requests: 10, Per: quirks.Duration(time.Hour), Aligned: true}}}},
-			check: func(t *testing.T, plain, adapted *sighting) {
+			check: func(t judge, plain, adapted *sighting) {
 				if adapted.took == plain.took {
 					t.Errorf("both took %s", plain.took)
 				}
@@ -791,7 +802,7 @@ func fieldCases() []fieldCase {
 			fields: "rate.limits.classes",
 			before: quirks.Set{Rate: quirks.Rate{Limits: []quirks.Limit{{Requests: 10, Per: quirks.Duration(time.Minute)}}}},
 			set:    quirks.Set{Rate: quirks.Rate{Limits: []quirks.Limit{{Requests: 10, Per: quirks.Duration(time.Minute), Classes: []string{"read"}}}}},
-			check: func(t *testing.T, plain, adapted *sighting) {
+			check: func(t judge, plain, adapted *sighting) {
 				if adapted.took >= plain.took {
 					t.Errorf("%s with the quirk, %s without", adapted.took, plain.took)
 				}
@@ -806,7 +817,7 @@ func fieldCases() []fieldCase {
 					resp.Header.Set("X-Come-Back", "100000")
 				}
 			},
-			check: func(t *testing.T, plain, adapted *sighting) {
+			check: func(t judge, plain, adapted *sighting) {
 				if plain.took > 100*time.Second || adapted.took < 100*time.Second {
 					t.Errorf("%s with the quirk, %s without", adapted.took, plain.took)
 				}
@@ -820,7 +831,7 @@ func fieldCases() []fieldCase {
 				resp.Header.Set("X-Ratelimit-Remaining", "0")
 				resp.Header.Set("X-Ratelimit-Reset", "60")
 			},
-			check: func(t *testing.T, plain, adapted *sighting) {
+			check: func(t judge, plain, adapted *sighting) {
 				if adapted.took > time.Minute || plain.took < 10*time.Minute {
 					t.Errorf("%s with the quirk, %s without", adapted.took, plain.took)
 				}
@@ -831,7 +842,7 @@ func fieldCases() []fieldCase {
 			set:    quirks.Set{Timeouts: map[quirks.Interaction]quirks.Duration{quirks.Search: quirks.Duration(10 * time.Minute)}},
 			types:  []string{"Goal"},
 			server: func(s *fhirtest.Server) { s.Inject(fhirtest.Slow(5 * time.Minute).On(fhirtest.Search)) },
-			check: func(t *testing.T, plain, adapted *sighting) {
+			check: func(t judge, plain, adapted *sighting) {
 				adapted.whole(t)
 				if !plain.gap("Goal", fhirsync.Failed, "") {
 					t.Errorf("a slow answer was waited for without: %s", plain.rep)
@@ -841,7 +852,7 @@ func fieldCases() []fieldCase {
 		{
 			fields: "silentFilters",
 			set:    quirks.Set{SilentFilters: []quirks.Filter{"sensitive appointments"}},
-			check: func(t *testing.T, plain, adapted *sighting) {
+			check: func(t judge, plain, adapted *sighting) {
 				if !adapted.note("sensitive appointments") || plain.note("sensitive") || len(adapted.plan.Warnings) != 1 {
 					t.Errorf("%s\n%v", adapted.rep, adapted.plan)
 				}
@@ -856,7 +867,7 @@ func fieldCases() []fieldCase {
 					Raw: []byte(`{"resourceType":"Goal","id":"masked","meta":{"security":[{"code":"HIDDEN-PARTS"}]},"subject":{"reference":"Patient/` + fieldPatient() + `"}}`),
 				})
 			},
-			check: func(t *testing.T, plain, adapted *sighting) {
+			check: func(t judge, plain, adapted *sighting) {
 				adapted.whole(t)
 				if !adapted.gap("Goal", fhirsync.Denied, "masked") || plain.gap("Goal", fhirsync.Denied, "") || adapted.rep.Verdict != fhirsync.Restricted {
 					t.Errorf("%s", adapted.rep)
@@ -873,7 +884,7 @@ func fieldCases() []fieldCase {
 					Links: []string{"Practitioner/far"},
 				}, fhirtest.Resource{Type: "Practitioner", ID: "far", Raw: []byte(`{"resourceType":"Practitioner","id":"far"}`)})
 			},
-			check: func(t *testing.T, plain, adapted *sighting) {
+			check: func(t judge, plain, adapted *sighting) {
 				adapted.whole(t)
 				if !slices.Contains(plain.lost, "Practitioner/far") {
 					t.Error("followed without the quirk")
@@ -1020,7 +1031,7 @@ func TestEachFieldOfASetActs(t *testing.T) {
 				}
 				plain := c.see(t, c.before)
 				adapted := c.see(t, c.set)
-				c.check(t, plain, adapted)
+				c.check(judge{t}, plain, adapted)
 			})
 		})
 	}
@@ -1049,6 +1060,7 @@ func leaves(t reflect.Type, path string) []string {
 		if t.Elem().Kind() == reflect.Struct {
 			return leaves(t.Elem(), path)
 		}
+	default: // a value.
 	}
 	return []string{path}
 }

@@ -16,6 +16,10 @@
 //
 //	pull -base https://fhir.example.org/r4 -patient 355 -namespace payer-a -out payer-a
 //
+// What a server needs that the library does not know of can stand in a file (see package quirks), and what such a file asks for in flags:
+//
+//	pull -base https://fhir.example.org/r4 -patient 355 -quirks example.json -var client-id=abc
+//
 // The exit status is 0 for a complete record, 4 for a restricted one, 3 for an incomplete one, 1 if nothing could be asked and 2 for
 // wrong usage.
 package main
@@ -69,7 +73,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "pull: %v\nSee pull -help.\n", err)
 		return exitUsage
 	}
-	client, err := fhirsync.New(fhirsync.Config{Strategy: s.strategy})
+	client, err := fhirsync.New(fhirsync.Config{Strategy: s.strategy, Quirks: s.quirks})
 	if err != nil {
 		return nothing(stderr, err)
 	}

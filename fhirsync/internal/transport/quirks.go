@@ -64,13 +64,14 @@ func (c *Client) Address(r *Request) *url.URL {
 
 // form gives the form of a request with the parameters that the server wants.
 func (c *Client) form(r *Request) string {
-	text := r.Form.Encode()
+	var b strings.Builder
+	b.WriteString(r.Form.Encode())
 	for i := range c.quirks.Params {
 		if p := &c.quirks.Params[i]; p.due(r) && !r.Form.Has(p.Name) {
-			text += "&" + url.QueryEscape(p.Name) + "=" + url.QueryEscape(p.Value)
+			b.WriteString("&" + url.QueryEscape(p.Name) + "=" + url.QueryEscape(p.Value))
 		}
 	}
-	return strings.TrimPrefix(text, "&")
+	return strings.TrimPrefix(b.String(), "&")
 }
 
 // addHeaders puts the headers that the server wants on a request. Attempts to send it again repeat them.
