@@ -266,9 +266,13 @@ func (r *run) conclude(ctx context.Context, q question, claimed bool, t *tally, 
 		if q.whole() && !t.unusual && (claimed || t.there || r.noCaps != nil) {
 			// Every usual form was refused, and so were the parts: by POST, or by compartment.
 			t.unusual = true
-			usual := r.forms(q.typ)[0]
-			usual.post = true
-			return r.askForms(ctx, q, []form{usual, {path: true}}, t, true, strategy, yield)
+			unusual := []form{{path: true}}
+			if deref(r.server.quirks.set.SearchMethod) == "" {
+				usual := r.forms(q.typ)[0]
+				usual.post = true
+				unusual = append([]form{usual}, unusual...)
+			}
+			return r.askForms(ctx, q, unusual, t, true, strategy, yield)
 		}
 		if !claimed && !t.there && (r.noCaps == nil || r.sameForMadeUp(ctx, t.once.StatusCode)) {
 			r.remember(q.typ)

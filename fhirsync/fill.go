@@ -30,6 +30,7 @@ type filler struct {
 	cap      int                // where the whole question ended
 	budget   int
 	overlap  bool     // parts by value have brought the same
+	stubborn bool     // the values are known to be understood: that one is refused says nothing about the others
 	stopped  bool     // the strategy wants no more pages
 	withheld bool     // the server said so of a part
 	idle     int      // parts in a row that brought nothing new
@@ -212,7 +213,7 @@ func (f *filler) byValues(ctx context.Context, param string, values []string) (a
 		}
 		answered = answered || ok
 		whole = whole && all
-		if !ok && !answered {
+		if !ok && !answered && !f.stubborn {
 			return false, false // the parameter is not understood: the other values are of no use.
 		}
 	}

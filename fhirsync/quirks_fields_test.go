@@ -180,7 +180,7 @@ func outcome(issue, code, text string) string {
 // refuses answers searches for one type, that a filter selects, with one outcome.
 func refuses(typ string, status int, body string, when func(q url.Values) bool) func(r *http.Request) (int, string, string) {
 	return func(r *http.Request) (int, string, string) {
-		if !strings.HasSuffix(r.URL.Path, "/"+typ) || when != nil && !when(r.URL.Query()) {
+		if !strings.HasSuffix(strings.TrimSuffix(r.URL.Path, "/_search"), "/"+typ) || when != nil && !when(r.URL.Query()) {
 			return 0, "", ""
 		}
 		kind := "application/fhir+json"
@@ -907,7 +907,7 @@ func fieldPatient() string {
 func (s *sighting) sentTo(suffix string) []*http.Request {
 	var out []*http.Request
 	for _, r := range s.sent {
-		if strings.HasSuffix(r.URL.Path, suffix) {
+		if strings.HasSuffix(strings.TrimSuffix(r.URL.Path, "/_search"), suffix) {
 			out = append(out, r)
 		}
 	}

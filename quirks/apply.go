@@ -45,13 +45,13 @@ func (s Set) Apply(caps *Capabilities) *Capabilities {
 
 // claim makes the statement list a search for a type by patient, or not.
 func (c *Capabilities) claim(name string, t Type, yes bool) {
-	x := c.types[name]
+	x, listed := c.types[name]
 	x.Interactions = with(x.Interactions, "search-type", yes)
 	param := "patient"
 	if t.Patient != nil {
 		param = *t.Patient
 	}
-	if yes && param != "none" && (len(x.SearchParams) > 0 || !c.Known) {
+	if yes && param != "none" && (len(x.SearchParams) > 0 || !listed) {
 		x.SearchParams = with(x.SearchParams, param, true)
 	}
 	c.types[name] = x
