@@ -39,7 +39,7 @@
 //	      "*": {"pageSize": 50},
 //	      "Observation": {"fanOut": {"param": "category"}}
 //	    },
-//	    "errors": [{"interactions": ["page"], "status": [400], "contains": "cursor expired", "class": "restart"}]
+//	    "errors": [{"interactions": ["page"], "status": [403], "contains": "cursor expired", "class": "restart"}]
 //	  },
 //	  "sources": [
 //	    {"id": "tenant-header", "about": "header-required", "confidence": "documented", "seen": "2026-11",
@@ -50,7 +50,7 @@
 //	    {"id": "observation-category", "about": "param-required", "confidence": "observed", "seen": "2026-11-24",
 //	     "says": "Version 3.2: Observation without a category is refused.", "fields": ["types.Observation"]},
 //	    {"id": "cursor-expires", "about": "paging-links", "confidence": "observed", "seen": "2026-11-24",
-//	     "says": "Version 3.2: a next link that is an hour old gives 400 and the text cursor expired.", "fields": ["errors"]}
+//	     "says": "Version 3.2: a next link that is an hour old gives 403 and the text cursor expired.", "fields": ["errors"]}
 //	  ],
 //	  "notes": [
 //	    {"source": {"id": "token-life", "about": "auth-token", "confidence": "documented", "seen": "2026-11",
