@@ -24,7 +24,7 @@ func ExampleRegistry_Lookup() {
 
 // Each setting says where it comes from.
 func ExampleRegistry_Explain() {
-	caps := &quirks.Capabilities{Known: true, SoftwareName: "Medplum Server"}
+	caps := &quirks.Capabilities{Known: true, SoftwareName: "medplum"}
 	for _, s := range quirks.Default().Explain("https://fhir.example.org/fhir/R4", caps) {
 		fmt.Printf("%s, because of %s (%s):\n", s.Field, s.Entry, s.Level)
 		for _, source := range s.Sources {

@@ -59,7 +59,7 @@ func TestServersAreFound(t *testing.T) {
 		{"https://api.flexpa.com/fhir", nil, []string{"flexpa"}},
 		{"https://greenfield-prod-apis.meditech.com/v2/uscore/STU6", nil, []string{"meditech"}},
 		{"https://api.medplum.com/fhir/R4/", nil, []string{"medplum"}},
-		{somewhere, says("Medplum Server", "", ""), []string{"medplum"}},
+		{somewhere, says("medplum", "Medplum", "medplum"), []string{"medplum"}},
 		{"https://fhir.nextgen.com/nge/prod/fhir-api-r4/fhir/R4", nil, []string{"nextgen-enterprise"}},
 		{"https://fhir.meditouchehr.com/api/fhir/r4", nil, []string{"nextgen-office"}},
 		{"https://applocation.open.allscripts.com/fhirroute/open/sandbox", nil, []string{"veradigm"}},
