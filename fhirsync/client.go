@@ -53,7 +53,9 @@ type Client struct {
 	timeout   time.Duration   // until headers; 0: the default
 	pool      *pagebuf.Pool
 	inFlight  *gate
-	bundles   sync.Pool // of *jsonscan.Bundle
+
+	seenInMemory int       // see seen.go
+	bundles      sync.Pool // of *jsonscan.Bundle
 
 	mu       sync.Mutex
 	names    map[string]string // Server.Name to base URL
@@ -106,6 +108,7 @@ func New(cfg Config) (*Client, error) {
 	}
 	c.pool = pagebuf.New(c.cfg.MaxBytes*3/4, c.cfg.MaxPage)
 	c.inFlight = newGate(c.cfg.MaxBytes / 4)
+	c.seenInMemory = seenInMemory
 	return c, nil
 }
 

@@ -31,8 +31,8 @@
 //   - One Sync never calls two methods of its store at once. Different Syncs do.
 //   - A [*RejectError] names what will never be accepted: a gap each, and the rest comes again. Any other error is tried again a few times and
 //     then ends the sync.
-//   - What a store can do besides, it says by implementing [StateStore], [DigestStore] or [QuarantineStore], or with a method
-//     Powers() [Powers].
+//   - What a store can do besides, it says by implementing [StateStore], [DigestStore], [SeenStore] or [QuarantineStore], or with a
+//     method Powers() [Powers].
 //
 // Checklist:
 //
@@ -115,7 +115,8 @@
 // unchanged.
 //
 // Report.Resumable tells whether there is a state to go on from. There is none without a StateStore, after the store failed, and for records
-// of more than some 45,000 resources.
+// of more than some 40,000 resources unless the store is a [SeenStore] too. The state of such a sync does not name what has come, the store
+// knows it; where the process died, what was put in the last seconds before is there and not counted in the report.
 //
 // # Errors
 //

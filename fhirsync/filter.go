@@ -18,7 +18,8 @@ import (
 //   - State is that of next, under a key that has name in it, if name is not empty: a sync that was interrupted is not gone on with under
 //     another rule, which would leave out what the first one turned away. So whoever changes what keep does changes the name. With the
 //     name "" a sync cannot be resumed.
-//   - Digests and Quarantine are those of next. What was turned away next does not hold, so that it is never unchanged.
+//   - Digests and Quarantine are those of next. What was turned away next does not hold, so that it is never unchanged. Seen is not
+//     there: next cannot tell what was put and turned away, so a sync keeps in memory what has come.
 //
 // A [RejectError] of next is given with the indexes of the whole batch. It is safe for concurrent use if next and keep are. Without next or
 // keep every Put fails.

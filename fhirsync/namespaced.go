@@ -30,7 +30,7 @@ import (
 // another identity than its Key, or leave no place for the marker) is rejected with a [*RejectError], and so is what next rejects, under the
 // index that it had. The Report speaks of source ids throughout.
 //
-// Powers are those of next that are known here, with keys translated: Digests is asked by rewritten keys. State is kept under the
+// Powers are those of next that are known here, with keys translated: Digests and Seen are asked by rewritten keys. State is kept under the
 // caller's key together with the names, schemes and options of all spaces, so that a sync is not gone on with under others.
 // Quarantine hands on what it gets: those bytes are the source's, and so are the ids beside them.
 //
@@ -166,6 +166,9 @@ func (n *namespaced) Powers() Powers {
 	if next.Digests != nil {
 		p.Digests = namespacedDigests{next.Digests, n}
 	}
+	if next.Seen != nil {
+		p.Seen = namespacedSeen{next.Seen, n}
+	}
 	p.Quarantine = next.Quarantine
 	return p
 }
@@ -191,13 +194,36 @@ type namespacedDigests struct {
 }
 
 func (d namespacedDigests) Holds(ctx context.Context, keys []Key, digests [][32]byte) ([]bool, error) {
+	there, err := d.n.keys(keys)
+	if err != nil {
+		return nil, err
+	}
+	return d.next.Holds(ctx, there, digests)
+}
+
+// namespacedSeen asks by rewritten keys.
+type namespacedSeen struct {
+	next SeenStore
+	n    *namespaced
+}
+
+func (s namespacedSeen) Seen(ctx context.Context, run string, keys []Key) ([]bool, error) {
+	there, err := s.n.keys(keys)
+	if err != nil {
+		return nil, err
+	}
+	return s.next.Seen(ctx, run, there)
+}
+
+// keys gives rewritten keys.
+func (n *namespaced) keys(keys []Key) ([]Key, error) {
 	there := make([]Key, len(keys))
 	for i, k := range keys {
-		space, err := d.n.space(k.Server)
+		space, err := n.space(k.Server)
 		if err != nil {
 			return nil, err
 		}
 		there[i] = Key{Server: k.Server, Type: k.Type, ID: space.ID(k.Type, k.ID)}
 	}
-	return d.next.Holds(ctx, there, digests)
+	return there, nil
 }

@@ -78,7 +78,7 @@ func (f *frontier) wantAll(r *run, typ string, found []refs.Found) {
 
 func (f *frontier) add(r *run, x *refs.Found) {
 	key := identOf(x.Ref.Type, x.Ref.ID)
-	if _, have := r.seen[key]; have {
+	if r.isHere(key) {
 		return
 	}
 	if _, done := f.tried[key]; done {
@@ -104,7 +104,7 @@ func (f *frontier) take(r *run) []*target {
 	for _, name := range slices.Sorted(maps.Keys(f.want)) {
 		t := f.want[name]
 		key := identOf(t.typ, t.id)
-		if _, have := r.seen[key]; !have {
+		if !r.isHere(key) {
 			f.tried[key] = struct{}{}
 			f.unresolved[name] = t
 			out = append(out, t)
@@ -129,6 +129,9 @@ func (f *frontier) report(l *ledger) {
 // followReferences reads what the patient's resources refer to and what has not come, until nothing new is named.
 func (r *run) followReferences(ctx context.Context) error {
 	for {
+		if err := r.dropCome(); err != nil {
+			return err
+		}
 		targets := r.front.take(r)
 		if len(targets) == 0 {
 			return nil

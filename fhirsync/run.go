@@ -50,7 +50,9 @@ type run struct {
 	writer *writer
 
 	mu       sync.Mutex
-	seen     map[ident]uint16 // what has come, to the index of its type in names
+	seen     map[ident]uint16 // what has come, to the index of its type in names: see seen.go
+	spilled  bool             // not all of it is in seen
+	looks    looking
 	names    []string
 	nameIDs  map[string]uint16
 	front    frontier
@@ -86,6 +88,7 @@ type run struct {
 	key, rev    string          // of the state; used where the store may be called
 	settled     map[string]bool // types that the sync being resumed had settled; written before others are at work
 	resumedFrom time.Time
+	inStore     map[string]bool // types of which the store knows what an earlier part of this run has put; nil: there was none
 }
 
 // purpose of a request, for the counts.
@@ -154,6 +157,7 @@ func (c *Client) newRun(srv Server, patientID string, opts *SyncOptions) (*run, 
 		people: newPeople(s.base, patientID), seen: map[ident]uint16{}, names: []string{""}, nameIDs: map[string]uint16{},
 		answeredAll: map[string]bool{}, rereads: map[string]reread{}, late: map[string]bool{}, front: newFrontier(),
 		caps: &quirks.Capabilities{}, stated: &quirks.Capabilities{},
+		looks: looking{open: map[uint64]struct{}{}, known: map[ident]struct{}{}},
 	}
 	if opts != nil {
 		r.opts = *opts
@@ -402,34 +406,8 @@ func (r *run) reportUnsure() {
 	}
 }
 
-// mark notes that a resource has come. The caller holds mu, or nobody else is at work yet.
-func (r *run) mark(typ string, key ident) {
-	id, ok := r.nameIDs[typ]
-	if !ok {
-		if len(r.names) > maxTypeNames {
-			id = 0 // a server that invents types: they are told apart no longer.
-		} else {
-			id = uint16(len(r.names)) //nolint:gosec // bounded by maxTypeNames.
-			r.names = append(r.names, typ)
-			r.nameIDs[typ] = id
-		}
-	}
-	r.seen[key] = id | onItsWay
-}
-
-// onItsWay marks what has come and is not with the writer yet: a saved state must not speak for it.
-const onItsWay = 1 << 15
-
 // maxTypeNames bounds the types that are told apart.
 const maxTypeNames = 1000
-
-// has tells whether a resource has come.
-func (r *run) has(typ, id string) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	_, ok := r.seen[identOf(typ, id)]
-	return ok
-}
 
 // gapOf makes a gap of what a server answered.
 func (r *run) gapOf(reason GapReason, e *ServerError) Gap {
@@ -466,6 +444,7 @@ func (r *run) stored(resources []Resource, took time.Duration) {
 		bytes += len(res.Raw)
 	}
 	r.ledger.mu.Unlock()
+	r.nowInStore(resources)
 	r.emit(BatchStored{event: r.event(), Resources: len(resources), Bytes: bytes, Took: took})
 }
 

@@ -30,6 +30,8 @@ type savedState struct {
 	Version int       `json:"version"`
 	Run     string    `json:"run"`
 	Started time.Time `json:"started"`
+	// InStore: the keys of what has come are not here, the store knows them.
+	InStore bool `json:"inStore,omitempty"`
 	// Finished: nothing is to be gone on from; Counts are what each type brought.
 	Finished bool           `json:"finished,omitempty"`
 	Counts   map[string]int `json:"counts,omitempty"`
@@ -115,7 +117,7 @@ func (r *run) resume(ctx context.Context) error {
 		r.last = s.Counts
 		return nil
 	}
-	if r.opts.Full || !r.saving || time.Since(s.Started) > stateAge || s.Run == "" {
+	if r.opts.Full || !r.saving || time.Since(s.Started) > stateAge || s.Run == "" || s.InStore && r.writer.powers.Seen == nil {
 		return nil
 	}
 	r.restore(&s)
@@ -126,6 +128,14 @@ func (r *run) resume(ctx context.Context) error {
 func (r *run) restore(s *savedState) {
 	r.id, r.report.Run, r.resumedFrom = s.Run, s.Run, s.Started
 	r.settled = map[string]bool{}
+	if s.InStore {
+		// Of the types that are not in the state the store knows some too, but what came of them is not counted there: they are asked again,
+		// and kept in memory. Of those in the state, what was put after it was saved is not counted either, if the process then died.
+		r.spilled, r.inStore = true, map[string]bool{}
+		for name := range s.Types {
+			r.inStore[name] = true
+		}
+	}
 	for name, t := range s.Types {
 		e := r.ledger.typ(name)
 		e.TypeReport, e.repairs = t.Report, t.Repairs
@@ -255,12 +265,12 @@ func (r *run) counts() []byte {
 func (r *run) snapshot() []byte {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.seen)*keyBytes > stateBytes-stateSlack {
+	if !r.spilled && len(r.seen)*keyBytes > stateBytes-stateSlack {
 		return nil
 	}
 	r.ledger.mu.Lock()
 	defer r.ledger.mu.Unlock()
-	s := savedState{Version: stateVersion, Run: r.id, Started: r.report.Started, Types: map[string]savedType{}, Skipped: r.front.skipped, Repairs: r.ledger.repairs}
+	s := savedState{Version: stateVersion, Run: r.id, Started: r.report.Started, InStore: r.spilled, Types: map[string]savedType{}, Skipped: r.front.skipped, Repairs: r.ledger.repairs}
 	if !r.resumedFrom.IsZero() {
 		s.Started = r.resumedFrom
 	}
@@ -290,14 +300,18 @@ func (r *run) snapshot() []byte {
 		}
 	}
 	keys := map[uint16][]byte{}
-	for key, typ := range r.seen {
-		if typ&onItsWay == 0 {
+	coming := map[uint16]int{}
+	for key, mark := range r.seen {
+		switch typ := mark &^ seenMarks; {
+		case mark&onItsWay != 0:
+			coming[typ]++
+		case !r.spilled:
 			keys[typ] = append(keys[typ], key[:]...)
 		}
 	}
 	for name, t := range s.Types {
 		t.Keys = keys[r.nameIDs[name]]
-		t.Report.Received = len(t.Keys) / len(ident{})
+		t.Report.Received -= coming[r.nameIDs[name]]
 		s.Types[name] = t
 	}
 	for _, wanted := range []map[string]*target{r.front.want, r.front.unresolved} {

@@ -37,6 +37,8 @@ type Powers struct {
 	State StateStore
 	// Digests tells what the store holds already, so that it is not written again.
 	Digests DigestStore
+	// Seen tells what a sync has put, so that the sync need not remember it.
+	Seen SeenStore
 	// Quarantine keeps bytes that could not be read, that the store refused, or that were repaired.
 	Quarantine QuarantineStore
 }
@@ -54,6 +56,7 @@ func PowersOf(s Store) Powers {
 	var p Powers
 	p.State, _ = s.(StateStore)
 	p.Digests, _ = s.(DigestStore)
+	p.Seen, _ = s.(SeenStore)
 	p.Quarantine, _ = s.(QuarantineStore)
 	return p
 }
@@ -71,6 +74,16 @@ type StateStore interface {
 type DigestStore interface {
 	// Holds tells, position by position, whether the resource under the key was put with this Resource.Digest last.
 	Holds(ctx context.Context, keys []Key, digests [][32]byte) ([]bool, error)
+}
+
+// SeenStore knows which sync has put what. Without it a sync keeps the identity of all that has come in memory, some 40 bytes for each
+// resource, and beyond 45,000 resources it cannot be resumed. With it, a sync of that size asks its store: once or twice for each page, about some
+// hundred keys.
+type SeenStore interface {
+	// Seen tells, position by position, whether a batch with this Batch.Run that was put had a resource under the key, Unchanged or not.
+	// What it says is as durable as what was put. It must never say yes to what the run has not put, which would be lost. To say no to
+	// what it has put is allowed where another run of the same patient has put it since; it then comes, and is counted, again.
+	Seen(ctx context.Context, run string, keys []Key) ([]bool, error)
 }
 
 // QuarantineStore keeps what could not be stored as a resource, and what resources were before they were repaired.

@@ -60,6 +60,11 @@ func (r *run) takeIn(b *jsonscan.Bundle, body []byte, src source) (taken, error)
 		outsiders  int
 		walker     jsonscan.Walker
 	)
+	defer r.endLook(r.beginLook())
+	come, err := r.comeBefore(b)
+	if err != nil {
+		return out, err
+	}
 	for i := range b.Entries {
 		e := &b.Entries[i]
 		// What is called a match and is of another type than the question is for answers it no more than an include does.
@@ -89,7 +94,7 @@ func (r *run) takeIn(b *jsonscan.Bundle, body []byte, src source) (taken, error)
 		case !isTypeName(e.ResourceType):
 			r.quarantine(e.ResourceType, id, "resourceType is missing or is none", body[e.Start:e.End], src)
 			continue
-		case r.has(e.ResourceType, id):
+		case come[i]:
 			continue
 		}
 		c := candidate{entry: e, id: id, from: len(found), mended: m}
@@ -169,7 +174,6 @@ func (r *run) takeIn(b *jsonscan.Bundle, body []byte, src source) (taken, error)
 		case foreign: // counted above, never stored.
 		}
 	}
-	var err error
 	out.resources, err = r.accept(accepted, found, src)
 	return out, err
 }
@@ -315,6 +319,9 @@ func (r *run) outcomeMeans(is Issue) (quirks.Outcome, bool) {
 
 // accept copies resources off the page, notes what they refer to, and hands them to the writer.
 func (r *run) accept(accepted []candidate, found []refs.Found, src source) ([]Resource, error) {
+	if err := r.lookUpTargets(accepted, found); err != nil {
+		return nil, err
+	}
 	fresh := accepted[:0]
 	size := 0
 	r.mu.Lock()
@@ -338,11 +345,7 @@ func (r *run) accept(accepted []candidate, found []refs.Found, src source) ([]Re
 			r.front.skipped["contents that an Attachment.url names"] += c.elsewhere
 		}
 	}
-	r.mu.Unlock()
-	if len(fresh) == 0 {
-		return nil, nil
-	}
-	r.ledger.mu.Lock()
+	r.ledger.mu.Lock() // what is marked is counted, for whoever saves both.
 	for _, c := range fresh {
 		e := r.ledger.typ(c.entry.ResourceType)
 		e.Received++
@@ -351,8 +354,11 @@ func (r *run) accept(accepted []candidate, found []refs.Found, src source) ([]Re
 		}
 	}
 	r.ledger.mu.Unlock()
+	r.mu.Unlock()
+	if len(fresh) == 0 {
+		return nil, nil
+	}
 	r.maskedResources(fresh)
-
 	now := time.Now()
 	all := make([]byte, 0, size)
 	resources := make([]Resource, len(fresh))
@@ -394,13 +400,11 @@ func (r *run) accept(accepted []candidate, found []refs.Found, src source) ([]Re
 // undo forgets resources that did not get on their way to the store.
 func (r *run) undo(resources []Resource) {
 	r.mu.Lock()
-	for i := range resources {
-		delete(r.seen, identOf(resources[i].Type, resources[i].ID))
-	}
-	r.mu.Unlock()
+	defer r.mu.Unlock()
 	r.ledger.mu.Lock()
 	defer r.ledger.mu.Unlock()
 	for i := range resources {
+		delete(r.seen, identOf(resources[i].Type, resources[i].ID))
 		r.ledger.typ(resources[i].Type).Received--
 	}
 }

@@ -20,10 +20,10 @@ import (
 //   - State, if every one of them is a [StateStore]: each keeps the state of its own data. Where they do not have the same state, because one
 //     of them was emptied, was not there the last time, or went on by itself, there is none, and a sync begins anew.
 //   - Digests, if every one of them is a [DigestStore]: what all hold is unchanged.
+//   - Seen, if every one of them is a [SeenStore]: what all have got has been put.
 //   - Quarantine, if any of them is a [QuarantineStore]: all that are get all of it, also what only another one has rejected.
 //
-// A store that lacks one of the first two takes it from all: the report then says that the sync cannot be resumed, or that nothing was
-// unchanged. It is safe for concurrent use if all of them are. Without any store, or with a nil one, every Put fails.
+// A store that lacks one of the first three takes it from all: the sync then cannot be resumed, writes everything, or keeps more in memory. It is safe for concurrent use if all of them are. Without any store, or with a nil one, every Put fails.
 func Tee(stores ...Store) Store {
 	t := &tee{stores: slices.Clone(stores)}
 	if len(stores) == 0 || slices.Contains(stores, nil) {
@@ -70,6 +70,7 @@ func (t *tee) Powers() Powers {
 	}
 	var states teeStates
 	var digests teeDigests
+	var seen teeSeen
 	var quarantines teeQuarantines
 	for _, s := range t.stores {
 		p := PowersOf(s)
@@ -78,6 +79,9 @@ func (t *tee) Powers() Powers {
 		}
 		if p.Digests != nil {
 			digests = append(digests, p.Digests)
+		}
+		if p.Seen != nil {
+			seen = append(seen, p.Seen)
 		}
 		if p.Quarantine != nil {
 			quarantines = append(quarantines, p.Quarantine)
@@ -89,6 +93,9 @@ func (t *tee) Powers() Powers {
 	}
 	if len(digests) == len(t.stores) {
 		out.Digests = digests
+	}
+	if len(seen) == len(t.stores) {
+		out.Seen = seen
 	}
 	if len(quarantines) > 0 {
 		out.Quarantine = quarantines
@@ -165,17 +172,29 @@ func (t teeStates) splitRev(rev string) ([]string, bool) {
 type teeDigests []DigestStore
 
 func (t teeDigests) Holds(ctx context.Context, keys []Key, digests [][32]byte) ([]bool, error) {
-	all := make([]bool, len(keys))
-	for i, s := range t {
-		holds, err := s.Holds(ctx, keys, digests)
+	return allSay(t, len(keys), func(s DigestStore) ([]bool, error) { return s.Holds(ctx, keys, digests) })
+}
+
+// teeSeen has seen what all stores have.
+type teeSeen []SeenStore
+
+func (t teeSeen) Seen(ctx context.Context, run string, keys []Key) ([]bool, error) {
+	return allSay(t, len(keys), func(s SeenStore) ([]bool, error) { return s.Seen(ctx, run, keys) })
+}
+
+// allSay tells to which of n questions all say yes.
+func allSay[S any](stores []S, n int, ask func(S) ([]bool, error)) ([]bool, error) {
+	all := slices.Repeat([]bool{true}, n)
+	for _, s := range stores {
+		says, err := ask(s)
 		if err != nil {
 			return nil, err
 		}
-		if len(holds) != len(keys) {
-			return nil, errors.New("fhirsync: Tee: Holds answered for another number of keys than asked")
+		if len(says) != n {
+			return nil, errors.New("fhirsync: Tee: a store answered for another number of keys than asked")
 		}
-		for at, is := range holds {
-			all[at] = is && (i == 0 || all[at])
+		for i, yes := range says {
+			all[i] = all[i] && yes
 		}
 	}
 	return all, nil

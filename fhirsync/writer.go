@@ -41,6 +41,7 @@ type delivery struct {
 	resources []Resource
 	held      int64 // bytes taken from the client's gate
 	do        func(ctx context.Context) error
+	early     bool       // do need not wait for what was delivered before
 	did       chan error // buffered
 	last      bool       // nothing comes after
 }
@@ -79,7 +80,15 @@ var errEnded = errors.New("fhirsync: the sync has ended")
 
 // do runs fn in the writer's goroutine after all that was delivered before has been put, and waits for it.
 func (w *writer) do(ctx context.Context, fn func(ctx context.Context) error) error {
-	d := delivery{do: fn, did: make(chan error, 1)}
+	return w.run(ctx, delivery{do: fn, did: make(chan error, 1)})
+}
+
+// ask runs fn in the writer's goroutine, where the store may be called, whatever has been put by then, and waits for it.
+func (w *writer) ask(ctx context.Context, fn func(ctx context.Context) error) error {
+	return w.run(ctx, delivery{do: fn, did: make(chan error, 1), early: true})
+}
+
+func (w *writer) run(ctx context.Context, d delivery) error {
 	select {
 	case w.in <- d:
 	case <-ctx.Done():
@@ -145,7 +154,9 @@ func (w *writer) take(ctx context.Context, d delivery) {
 	if d.do == nil {
 		return
 	}
-	w.flush(ctx)
+	if !d.early {
+		w.flush(ctx)
+	}
 	err := w.r.storeErr()
 	if err == nil {
 		err = d.do(ctx)

@@ -42,7 +42,7 @@ var durableRules = []rule{
 	},
 	{
 		"reopen-powers",
-		"states, digests and quarantine are as durable as the resources",
+		"states, digests, what a run has put and quarantine are as durable as the resources",
 		reopenPowers,
 	},
 }
@@ -72,7 +72,7 @@ func reopenPowers(c *check) {
 	}
 	s = c.h.Reopen(c.TB, s)
 	again := fhirsync.PowersOf(s)
-	if (powers.State == nil) != (again.State == nil) || (powers.Digests == nil) != (again.Digests == nil) || (powers.Quarantine == nil) != (again.Quarantine == nil) {
+	if (powers.State == nil) != (again.State == nil) || (powers.Digests == nil) != (again.Digests == nil) || (powers.Seen == nil) != (again.Seen == nil) || (powers.Quarantine == nil) != (again.Quarantine == nil) {
 		c.broken("the store has other powers than before it was opened anew")
 	}
 	if again.State != nil {
@@ -93,6 +93,9 @@ func reopenPowers(c *check) {
 		if !holds[0] {
 			c.broken("Holds no longer knows the digest that was put last")
 		}
+	}
+	if again.Seen != nil {
+		c.sees(again.Seen, batchOf().Run, []fhirsync.Key{r.Key, {Server: server, Type: "Observation", ID: "never"}}, true, false)
 	}
 	if again.Quarantine != nil && c.h.Quarantined != nil {
 		items, err := c.h.Quarantined(c.Context(), s)

@@ -59,6 +59,11 @@ func cancelled(c *check) {
 			c.broken("Holds gave nil")
 		}
 	}
+	if powers.Seen != nil {
+		if _, err := powers.Seen.Seen(ended, "run1", keys); err == nil {
+			c.broken("Seen gave nil")
+		}
+	}
 	if powers.State != nil {
 		if _, err := powers.State.SaveState(ended, "k", []byte("x"), ""); err == nil {
 			c.broken("SaveState gave nil")

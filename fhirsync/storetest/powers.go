@@ -46,6 +46,11 @@ var powerRules = []rule{
 		}),
 	},
 	{
+		"seen",
+		"Seen answers position by position whether a batch of this run that was put had a resource under the key, Unchanged or not",
+		seen,
+	},
+	{
 		"quarantine",
 		"a QuarantineStore takes bytes of any kind, with or without identity, and does not mix them with the resources",
 		quarantine,
@@ -302,6 +307,89 @@ func digests(c *check, s fhirsync.Store, d fhirsync.DigestStore) {
 	}
 	c.put(s, known...)
 	c.answers(d, many, want...)
+}
+
+// sees checks what Seen says about keys, in their order.
+func (c *check) sees(s fhirsync.SeenStore, run string, keys []fhirsync.Key, want ...bool) {
+	c.Helper()
+	got, err := s.Seen(c.Context(), run, keys)
+	if err != nil {
+		c.broken("Seen gave the error: %v", err)
+	}
+	if len(got) != len(want) {
+		c.broken("Seen was asked about %d keys and gave %d answers", len(want), len(got))
+	}
+	for i := range want {
+		if got[i] != want[i] {
+			c.broken("Seen gave %t for %s and the run %q at position %d of %d, not %t", got[i], name(keys[i]), run, i, len(want), want[i])
+		}
+	}
+}
+
+func seen(c *check) {
+	s := c.open()
+	see := fhirsync.PowersOf(s).Seen
+	if see == nil {
+		c.untested("what a sync has put (the store has no SeenStore: a sync keeps that in memory)")
+		return
+	}
+	putBy := func(run, patient string, rs ...fhirsync.Resource) {
+		c.Helper()
+		b := batchOf(rs...)
+		b.Run, b.PatientID = run, patient
+		if err := s.Put(c.Context(), b); err != nil {
+			c.broken("Put of %d resources gave the error: %v", len(rs), err)
+		}
+	}
+	a, b, absent := observation("a", "1"), observation("b", "1"), observation("c", "1")
+	c.sees(see, "run1", nil)
+	c.sees(see, "run1", []fhirsync.Key{a.Key, b.Key}, false, false)
+	putBy("run1", patientID, a, b)
+	// Not in Key order, with absent ones between, and the same one twice.
+	c.sees(see, "run1", []fhirsync.Key{b.Key, absent.Key, a.Key, absent.Key, a.Key}, true, false, true, false, true)
+	c.sees(see, "run2", []fhirsync.Key{a.Key, b.Key}, false, false)
+	c.sees(see, "run", []fhirsync.Key{a.Key}, false)
+
+	// A second run of the same patient: what it has not put yet is not seen, though the store holds it.
+	again := a
+	again.Unchanged = true
+	putBy("run2", patientID, again)
+	c.sees(see, "run2", []fhirsync.Key{a.Key, b.Key}, true, false)
+	c.sees(see, "run1", []fhirsync.Key{b.Key}, true)
+	stale := b
+	stale.Raw, stale.LastUpdated = observation("b", "0").Raw, day.AddDate(0, 0, -1)
+	stale.Digest = observation("b", "0").Digest
+	putBy("run2", patientID, stale)
+	c.sees(see, "run2", []fhirsync.Key{a.Key, b.Key}, true, true)
+
+	// Runs of other patients, who share resources, do not disturb each other; and one run may be for several patients.
+	shared := resource(fhirsync.Key{Server: server, Type: "Practitioner", ID: "shared"}, "1")
+	putBy("run3", "other", shared)
+	c.sees(see, "run2", []fhirsync.Key{shared.Key}, false)
+	putBy("run2", patientID, shared)
+	c.sees(see, "run2", []fhirsync.Key{shared.Key, a.Key}, true, true)
+	c.sees(see, "run3", []fhirsync.Key{shared.Key, a.Key}, true, false)
+	putBy("run2", "third", absent)
+	c.sees(see, "run2", []fhirsync.Key{absent.Key, a.Key, shared.Key}, true, true, true)
+
+	elsewhere, otherType, upper := b, b, b
+	elsewhere.Server = otherServer
+	otherType.Type = "Condition"
+	upper.ID = "B"
+	c.sees(see, "run2", []fhirsync.Key{elsewhere.Key, otherType.Key, upper.Key, b.Key}, false, false, false, true)
+
+	var many []fhirsync.Key
+	var known []fhirsync.Resource
+	var want []bool
+	for i := range 1000 {
+		r := observation(fmt.Sprint("m", i), "1")
+		many, want = append(many, r.Key), append(want, i%3 != 0)
+		if want[i] {
+			known = append(known, r)
+		}
+	}
+	putBy("run4", patientID, known...)
+	c.sees(see, "run4", many, want...)
 }
 
 func quarantine(c *check) {

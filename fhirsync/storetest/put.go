@@ -318,6 +318,16 @@ func syncOnce(ctx context.Context, s fhirsync.Store, patient string, own, shared
 		if err := s.Put(ctx, b); err != nil {
 			return fmt.Errorf("error of Put while other syncs ran: %w", err)
 		}
+		if powers.Seen != nil {
+			keys, _ := keysOf(b.Resources)
+			seen, err := powers.Seen.Seen(ctx, b.Run, keys)
+			if err != nil {
+				return fmt.Errorf("error of Seen while other syncs ran: %w", err)
+			}
+			if slices.Contains(seen, false) {
+				return errors.New("no of Seen to what the run had put, while syncs of other patients put it too")
+			}
+		}
 		if powers.State == nil {
 			continue
 		}

@@ -70,7 +70,7 @@ func TestLeastStore(t *testing.T) {
 			}
 		}
 	}
-	for _, name := range []string{"reopen", "reopen-powers", "state", "state-conflict", "state-race", "digests", "unchanged", "quarantine", "upsert"} {
+	for _, name := range []string{"reopen", "reopen-powers", "state", "state-conflict", "state-race", "digests", "unchanged", "seen", "quarantine", "upsert"} {
 		if !slices.Contains(said, name) {
 			t.Errorf("%s: does not say that it, or a part of it, was not tested", name)
 		}
@@ -137,6 +137,7 @@ type fake struct {
 	put    func(ctx context.Context, b fhirsync.Batch) error
 	got    func(r fhirsync.Resource, err error) (fhirsync.Resource, error)
 	holds  func(ctx context.Context, keys []fhirsync.Key, digests [][32]byte) ([]bool, error)
+	seen   func(ctx context.Context, run string, keys []fhirsync.Key) ([]bool, error)
 	load   func(ctx context.Context, key string) ([]byte, string, error)
 	save   func(ctx context.Context, key string, state []byte, rev string) (string, error)
 	locked func(ctx context.Context, items []fhirsync.Quarantined) error
@@ -172,6 +173,13 @@ func (f *fake) Holds(ctx context.Context, keys []fhirsync.Key, digests [][32]byt
 	return f.Store.Holds(ctx, keys, digests)
 }
 
+func (f *fake) Seen(ctx context.Context, run string, keys []fhirsync.Key) ([]bool, error) {
+	if f.seen != nil {
+		return f.seen(ctx, run, keys)
+	}
+	return f.Store.Seen(ctx, run, keys)
+}
+
 func (f *fake) LoadState(ctx context.Context, key string) ([]byte, string, error) {
 	if f.load != nil {
 		return f.load(ctx, key)
@@ -197,7 +205,7 @@ func (f *fake) Powers() fhirsync.Powers {
 	if f.powers != nil {
 		return *f.powers
 	}
-	return fhirsync.Powers{State: f, Digests: f, Quarantine: f}
+	return fhirsync.Powers{State: f, Digests: f, Seen: f, Quarantine: f}
 }
 
 // recorder takes the place of a *testing.T and notes what would have failed.

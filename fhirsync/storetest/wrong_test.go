@@ -157,6 +157,48 @@ func copied(old *memstore.Store, keep func(r fhirsync.Resource) bool) *memstore.
 	return next
 }
 
+// seeing makes stores that answer wrongly for what a run has put.
+func seeing(see func(inner *memstore.Store, run string, keys []fhirsync.Key) ([]bool, error)) func(*memstore.Store) *fake {
+	return func(inner *memstore.Store) *fake {
+		return &fake{Store: inner, seen: func(ctx context.Context, run string, keys []fhirsync.Key) ([]bool, error) {
+			if err := ctx.Err(); err != nil {
+				return nil, err
+			}
+			return see(inner, run, keys)
+		}}
+	}
+}
+
+// lastRun makes stores that remember one run for what under gives.
+func lastRun(under func(key fhirsync.Key, patient string) string) func(*memstore.Store) *fake {
+	return func(inner *memstore.Store) *fake {
+		var mu sync.Mutex
+		last := map[string]map[string]bool{}
+		return &fake{
+			Store: inner,
+			put: func(ctx context.Context, b fhirsync.Batch) error {
+				mu.Lock()
+				defer mu.Unlock()
+				for _, r := range b.Resources {
+					last[under(r.Key, b.PatientID)] = map[string]bool{b.Run: true}
+				}
+				return inner.Put(ctx, b)
+			},
+			seen: func(ctx context.Context, run string, keys []fhirsync.Key) ([]bool, error) {
+				mu.Lock()
+				defer mu.Unlock()
+				out := make([]bool, len(keys))
+				for i, k := range keys {
+					for _, patient := range []string{"p1", "other", "third", ""} {
+						out[i] = out[i] || last[under(k, patient)][run]
+					}
+				}
+				return out, ctx.Err()
+			},
+		}
+	}
+}
+
 var wrongs = []wrong{
 	{rule: "upsert", mistake: "keeps the first", spoil: func(inner *memstore.Store) *fake {
 		return dropping(func(_ int, r fhirsync.Resource) bool { _, is := inner.Get(r.Key); return !is })(inner)
@@ -354,6 +396,12 @@ var wrongs = []wrong{
 	{rule: "concurrent-syncs", mistake: "SaveState fails", spoil: func(inner *memstore.Store) *fake {
 		return &fake{Store: inner, save: func(context.Context, string, []byte, string) (string, error) { return "", errBroken }}
 	}},
+	{rule: "concurrent-syncs", mistake: "Seen fails", spoil: func(inner *memstore.Store) *fake {
+		return &fake{Store: inner, seen: func(context.Context, string, []fhirsync.Key) ([]bool, error) { return nil, errBroken }}
+	}},
+	{rule: "concurrent-syncs", mistake: "Seen has seen nothing", spoil: seeing(func(_ *memstore.Store, _ string, keys []fhirsync.Key) ([]bool, error) {
+		return make([]bool, len(keys)), nil
+	})},
 	{rule: "bytes", mistake: "through a map", spoil: written(func(raw json.RawMessage) ([]byte, error) {
 		var v any
 		if err := json.Unmarshal(raw, &v); err != nil {
@@ -407,6 +455,11 @@ var wrongs = []wrong{
 	{rule: "cancelled", mistake: "Holds takes no notice", spoil: func(inner *memstore.Store) *fake {
 		return &fake{Store: inner, holds: func(ctx context.Context, keys []fhirsync.Key, digests [][32]byte) ([]bool, error) {
 			return inner.Holds(context.WithoutCancel(ctx), keys, digests)
+		}}
+	}},
+	{rule: "cancelled", mistake: "Seen takes no notice", spoil: func(inner *memstore.Store) *fake {
+		return &fake{Store: inner, seen: func(ctx context.Context, run string, keys []fhirsync.Key) ([]bool, error) {
+			return inner.Seen(context.WithoutCancel(ctx), run, keys)
 		}}
 	}},
 	{rule: "cancelled", mistake: "SaveState takes no notice", spoil: func(inner *memstore.Store) *fake {
@@ -502,7 +555,10 @@ var wrongs = []wrong{
 	})},
 	{rule: "reopen-powers", mistake: "quarantine in memory", spoil: forgetful(func(old *memstore.Store) *fake {
 		next := copied(old, func(fhirsync.Resource) bool { return true })
-		return &fake{Store: next, save: old.SaveState, load: old.LoadState}
+		return &fake{Store: next, seen: old.Seen, save: old.SaveState, load: old.LoadState}
+	})},
+	{rule: "reopen-powers", mistake: "what a run has put in memory", spoil: forgetful(func(old *memstore.Store) *fake {
+		return &fake{Store: old, seen: new(memstore.Store).Seen}
 	})},
 	{rule: "reopen-powers", mistake: "a deleted state comes back", spoil: forgetful(func(old *memstore.Store) *fake {
 		return &fake{Store: old, load: func(ctx context.Context, key string) ([]byte, string, error) {
@@ -644,6 +700,77 @@ var wrongs = []wrong{
 			}
 			return inner.Holds(ctx, keys, digests)
 		}}
+	}},
+	{rule: "seen", mistake: "in another order", spoil: seeing(func(inner *memstore.Store, run string, keys []fhirsync.Key) ([]bool, error) {
+		out, err := inner.Seen(context.Background(), run, keys)
+		slices.Reverse(out)
+		return out, err
+	})},
+	{rule: "seen", mistake: "only those that are there", spoil: seeing(func(inner *memstore.Store, run string, keys []fhirsync.Key) ([]bool, error) {
+		out, err := inner.Seen(context.Background(), run, keys)
+		return slices.DeleteFunc(out, func(is bool) bool { return !is }), err
+	})},
+	{rule: "seen", mistake: "nothing", spoil: seeing(func(_ *memstore.Store, _ string, keys []fhirsync.Key) ([]bool, error) {
+		return make([]bool, len(keys)), nil
+	})},
+	{rule: "seen", mistake: "whatever is held", spoil: seeing(func(inner *memstore.Store, _ string, keys []fhirsync.Key) ([]bool, error) {
+		out := make([]bool, len(keys))
+		for i, k := range keys {
+			_, out[i] = inner.Get(k)
+		}
+		return out, nil
+	})},
+	{rule: "seen", mistake: "ignores the case of ids", spoil: seeing(func(inner *memstore.Store, run string, keys []fhirsync.Key) ([]bool, error) {
+		lower := slices.Clone(keys)
+		for i := range lower {
+			lower[i].ID = strings.ToLower(lower[i].ID)
+		}
+		return inner.Seen(context.Background(), run, lower)
+	})},
+	{rule: "seen", mistake: "one server", spoil: seeing(func(inner *memstore.Store, run string, keys []fhirsync.Key) ([]bool, error) {
+		same := slices.Clone(keys)
+		for i := range same {
+			same[i].Server = "payer"
+		}
+		return inner.Seen(context.Background(), run, same)
+	})},
+	{rule: "seen", mistake: "500 keys at most", spoil: seeing(func(inner *memstore.Store, run string, keys []fhirsync.Key) ([]bool, error) {
+		if len(keys) > 500 {
+			return nil, errBroken
+		}
+		return inner.Seen(context.Background(), run, keys)
+	})},
+	{rule: "seen", mistake: "the last run of a resource, whoever's", spoil: lastRun(func(k fhirsync.Key, _ string) string { return k.Server + k.Type + k.ID })},
+	{rule: "seen", mistake: "what is written alone", spoil: func(inner *memstore.Store) *fake {
+		f := &fake{Store: inner}
+		f.put = func(ctx context.Context, b fhirsync.Batch) error {
+			var written []fhirsync.Resource
+			for _, r := range b.Resources {
+				if !r.Unchanged {
+					written = append(written, r)
+				}
+			}
+			b.Resources = written
+			return inner.Put(ctx, b)
+		}
+		return f
+	}},
+	{rule: "seen", mistake: "a run is one patient's", spoil: func(inner *memstore.Store) *fake {
+		var mu sync.Mutex
+		whose := map[string]string{}
+		return &fake{
+			Store: inner,
+			put: func(ctx context.Context, b fhirsync.Batch) error {
+				mu.Lock()
+				defer mu.Unlock()
+				if other, known := whose[b.Run]; known && other != b.PatientID {
+					b.Run += " of another"
+				} else {
+					whose[b.Run] = b.PatientID
+				}
+				return inner.Put(ctx, b)
+			},
+		}
 	}},
 	{rule: "unchanged", mistake: "empties the body", spoil: changing(func(r *fhirsync.Resource) {
 		if r.Unchanged {

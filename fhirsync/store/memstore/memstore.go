@@ -29,13 +29,23 @@ import (
 type Store struct {
 	mu         sync.RWMutex
 	resources  map[fhirsync.Key]fhirsync.Resource
-	patients   map[patient]map[fhirsync.Key]struct{}
+	patients   map[patient]*record
+	runs       map[string]map[patient]struct{} // whose resources each run has put
 	states     map[string]state
 	revisions  uint64 // given out so far
 	quarantine []fhirsync.Quarantined
 }
 
 type patient struct{ server, id string }
+
+// record is what belongs to a patient.
+type record struct {
+	keys map[fhirsync.Key]string // to the Batch.Run that put it last
+	runs []string                // that have put something for the patient, the latest last
+}
+
+// maxRuns is how many runs of a patient are told apart.
+const maxRuns = 16
 
 type state struct {
 	bytes []byte
@@ -46,6 +56,7 @@ var (
 	_ fhirsync.Store           = (*Store)(nil)
 	_ fhirsync.StateStore      = (*Store)(nil)
 	_ fhirsync.DigestStore     = (*Store)(nil)
+	_ fhirsync.SeenStore       = (*Store)(nil)
 	_ fhirsync.QuarantineStore = (*Store)(nil)
 )
 
@@ -58,17 +69,59 @@ func (s *Store) Put(ctx context.Context, batch fhirsync.Batch) error {
 	defer s.mu.Unlock()
 	if s.resources == nil {
 		s.resources = map[fhirsync.Key]fhirsync.Resource{}
-		s.patients = map[patient]map[fhirsync.Key]struct{}{}
+		s.patients = map[patient]*record{}
+		s.runs = map[string]map[patient]struct{}{}
 	}
 	whose := patient{batch.Server, batch.PatientID}
-	if s.patients[whose] == nil {
-		s.patients[whose] = map[fhirsync.Key]struct{}{}
+	rec := s.patients[whose]
+	if rec == nil {
+		rec = &record{keys: map[fhirsync.Key]string{}}
+		s.patients[whose] = rec
 	}
+	s.begin(batch.Run, whose, rec)
 	for _, r := range batch.Resources {
 		s.resources[r.Key] = r
-		s.patients[whose][r.Key] = struct{}{}
+		rec.keys[r.Key] = batch.Run
 	}
 	return nil
+}
+
+// begin notes that a run puts something for a patient.
+func (s *Store) begin(run string, whose patient, rec *record) {
+	if _, known := s.runs[run][whose]; known {
+		return
+	}
+	if s.runs[run] == nil {
+		s.runs[run] = map[patient]struct{}{}
+	}
+	s.runs[run][whose] = struct{}{}
+	rec.runs = append(rec.runs, run)
+	if len(rec.runs) <= maxRuns {
+		return
+	}
+	oldest := rec.runs[0]
+	rec.runs = rec.runs[1:]
+	if delete(s.runs[oldest], whose); len(s.runs[oldest]) == 0 {
+		delete(s.runs, oldest)
+	}
+}
+
+// Seen tells which resources this run has put, as long as no other run of the same patient has put them since.
+func (s *Store) Seen(ctx context.Context, run string, keys []fhirsync.Key) ([]bool, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	out := make([]bool, len(keys))
+	for whose := range s.runs[run] {
+		rec := s.patients[whose]
+		for i, k := range keys {
+			last, is := rec.keys[k]
+			out[i] = out[i] || is && last == run
+		}
+	}
+	return out, nil
 }
 
 // Get gives one resource, and whether it is there.
@@ -101,8 +154,10 @@ func (s *Store) Patient(server, id string) iter.Seq[fhirsync.Resource] {
 	return func(yield func(fhirsync.Resource) bool) {
 		s.mu.RLock()
 		var all []fhirsync.Resource
-		for key := range s.patients[patient{server, id}] {
-			all = append(all, s.resources[key])
+		if rec := s.patients[patient{server, id}]; rec != nil {
+			for key := range rec.keys {
+				all = append(all, s.resources[key])
+			}
 		}
 		s.mu.RUnlock()
 		each(all, yield)

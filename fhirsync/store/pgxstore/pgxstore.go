@@ -66,6 +66,7 @@ var (
 	_ fhirsync.Store           = (*Store)(nil)
 	_ fhirsync.StateStore      = (*Store)(nil)
 	_ fhirsync.DigestStore     = (*Store)(nil)
+	_ fhirsync.SeenStore       = (*Store)(nil)
 	_ fhirsync.QuarantineStore = (*Store)(nil)
 )
 

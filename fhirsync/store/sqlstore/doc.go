@@ -17,7 +17,8 @@
 //
 //	resources    no, server, type, id, version_id, last_updated, digest, body_digest, first_seen, body
 //	patients     no, server, id
-//	members      patient_no, resource_no, first_seen, last_seen: whose record a resource belongs to
+//	members      patient_no, resource_no, first_seen, last_seen, run_no: whose record a resource belongs to
+//	runs         no, run, patient_no, started: the syncs of the last week that have put something
 //	edges        resource_no, seq, path, reference, target_type, target_id, contained: with Options.References
 //	states       what an unfinished sync needs, and what was learned
 //	quarantine   bytes that could not be read as a resource, or that the store refused

@@ -66,6 +66,9 @@ func (s *Store) erase(ctx context.Context, tx querier, patient int64) (int, erro
 	if err != nil {
 		return 0, err
 	}
+	if _, err := tx.ExecContext(ctx, s.sql.dropRuns, patient); err != nil {
+		return 0, err
+	}
 	_, err = tx.ExecContext(ctx, s.sql.dropPatient, patient)
 	return int(removed), err
 }

@@ -3,16 +3,21 @@ package sqlstore
 // postgresStatements are the statements for PostgreSQL. Lists come as arrays in text form, so that every driver can pass them on.
 func postgresStatements(t func(string) string) statements {
 	resources, patients, members, edges := t("resources"), t("patients"), t("members"), t("edges")
-	states, quarantine := t("states"), t("quarantine")
+	states, quarantine, runs := t("states"), t("quarantine"), t("runs")
 	const keys = `unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS k (server, type, id, at)`
 	const sameKey = `r.type = k.type AND r.server = k.server AND r.id = k.id`
 	return statements{
 		// KEY SHARE: puts of one patient do not wait for each other, but erasing waits for them, and they for it.
-		patient:     `SELECT no FROM ` + patients + ` WHERE server = $1 AND id = $2 FOR KEY SHARE`,
+		patient: `SELECT p.no, (SELECT u.no FROM ` + runs + ` u WHERE u.run = $3 AND u.patient_no = p.no) FROM ` + patients + ` p
+			WHERE p.server = $1 AND p.id = $2 FOR KEY SHARE OF p`,
 		readPatient: `SELECT no FROM ` + patients + ` WHERE server = $1 AND id = $2`,
 		lockPatient: `SELECT no FROM ` + patients + ` WHERE server = $1 AND id = $2 FOR UPDATE`,
 		addPatient:  `INSERT INTO ` + patients + ` (server, id) VALUES ($1, $2) ON CONFLICT DO NOTHING`,
 		dropPatient: `DELETE FROM ` + patients + ` WHERE no = $1`,
+
+		addRun:   `INSERT INTO ` + runs + ` (run, patient_no, started) VALUES ($1, $2, $3::timestamptz) ON CONFLICT DO NOTHING`,
+		oldRuns:  `DELETE FROM ` + runs + ` WHERE patient_no = $1 AND started < $2::timestamptz`,
+		dropRuns: `DELETE FROM ` + runs + ` WHERE patient_no = $1`,
 
 		insert: `INSERT INTO ` + resources + ` (server, type, id, version_id, last_updated, digest, body_digest, first_seen, body)
 			SELECT k.server, k.type, k.id, k.version, NULLIF(k.updated, '')::timestamptz, substring($8::bytea FROM k.at32 FOR 32),
@@ -34,9 +39,11 @@ func postgresStatements(t func(string) string) statements {
 		held: `SELECT k.at - 1, r.no, r.last_updated, r.digest, r.body_digest FROM ` + keys + ` JOIN ` + resources + ` r ON ` + sameKey + `
 			ORDER BY r.no FOR NO KEY UPDATE OF r`,
 		holds: `SELECT k.at - 1, r.digest FROM ` + keys + ` JOIN ` + resources + ` r ON ` + sameKey,
-		members: `INSERT INTO ` + members + ` (patient_no, resource_no, first_seen, last_seen)
-			SELECT $1::int8, no, $3::timestamptz, $3::timestamptz FROM unnest($2::int8[]) AS u (no)
-			ON CONFLICT (patient_no, resource_no) DO UPDATE SET last_seen = excluded.last_seen`,
+		seen: `SELECT k.at - 1 FROM ` + keys + ` JOIN ` + resources + ` r ON ` + sameKey + ` JOIN ` + runs + ` u ON u.run = $4
+			JOIN ` + members + ` m ON m.patient_no = u.patient_no AND m.resource_no = r.no AND m.run_no = u.no`,
+		members: `INSERT INTO ` + members + ` (patient_no, resource_no, first_seen, last_seen, run_no)
+			SELECT $1::int8, no, $3::timestamptz, $3::timestamptz, $4::int8 FROM unnest($2::int8[]) AS u (no)
+			ON CONFLICT (patient_no, resource_no) DO UPDATE SET last_seen = excluded.last_seen, run_no = excluded.run_no`,
 		dropEdges: `DELETE FROM ` + edges + ` WHERE resource_no = ANY ($1::int8[])`,
 		addEdge: `INSERT INTO ` + edges + ` (resource_no, seq, path, reference, target_type, target_id, contained)
 			SELECT * FROM unnest($1::int8[], $2::int4[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bool[])`,
@@ -97,6 +104,17 @@ func postgresTables(t func(string) string) []string {
 			SELECT p.server, p.id AS patient_id, r.type, r.id, r.version_id, r.last_updated, m.first_seen, m.last_seen, r.no AS resource_no,
 				convert_from(r.body, 'UTF8') AS json
 			FROM ` + t("patients") + ` p JOIN ` + members + ` m ON m.patient_no = p.no JOIN ` + resources + ` r ON r.no = m.resource_no`,
+	}
+}
+
+// postgresRuns makes version 2: which run has put a member last.
+func postgresRuns(t func(string) string) []string {
+	return []string{
+		`CREATE TABLE ` + t("runs") + ` (
+			no bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, run text COLLATE "C" NOT NULL, patient_no bigint NOT NULL,
+			started timestamptz NOT NULL, UNIQUE (run, patient_no))`,
+		`CREATE INDEX ON ` + t("runs") + ` (patient_no)`,
+		`ALTER TABLE ` + t("members") + ` ADD COLUMN run_no bigint NOT NULL DEFAULT 0`,
 	}
 }
 

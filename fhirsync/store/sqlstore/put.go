@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"context"
 	"crypto/sha256"
+	"database/sql"
 	"errors"
 	"fmt"
 	"slices"
@@ -100,7 +101,7 @@ type putting struct {
 }
 
 func (p *putting) put(ctx context.Context, batch fhirsync.Batch, rows []*row) error {
-	patient, err := p.patient(ctx, toText(batch.Server), toText(batch.PatientID))
+	patient, run, err := p.patient(ctx, toText(batch.Server), toText(batch.PatientID), toText(batch.Run))
 	if err != nil {
 		return err
 	}
@@ -133,26 +134,37 @@ func (p *putting) put(ctx context.Context, batch fhirsync.Batch, rows []*row) er
 	if err := p.update(ctx, changed); err != nil {
 		return err
 	}
-	if err := p.members(ctx, patient, rows); err != nil {
+	if err := p.members(ctx, patient, run, rows); err != nil {
 		return err
 	}
 	return p.edges(ctx)
 }
 
-// patient gives the number of a patient. The row stays locked against erasing until the transaction ends. The empty id is one too: what
-// belongs to nobody in particular must not go when somebody is erased.
-func (p *putting) patient(ctx context.Context, server, id string) (int64, error) {
+// runAge is how long a run can be asked for what it has put: longer than one that was interrupted is gone on with.
+const runAge = 7 * 24 * time.Hour
+
+// patient gives the numbers of a patient and of a run for it. The row stays locked against erasing until the transaction ends. The empty id is
+// one too: what belongs to nobody in particular must not go when somebody is erased.
+func (p *putting) patient(ctx context.Context, server, id, run string) (patientNo, runNo int64, err error) {
 	for range 5 {
-		var no int64
-		found, err := one(ctx, p.tx, p.s.sql.patient, []any{server, id}, &no)
-		if err != nil || found {
-			return no, err
-		}
-		if _, err := p.tx.ExecContext(ctx, p.s.sql.addPatient, server, id); err != nil {
-			return 0, err
+		var no sql.NullInt64
+		switch found, err := one(ctx, p.tx, p.s.sql.patient, []any{server, id, run}, &patientNo, &no); {
+		case err != nil || found && no.Valid:
+			return patientNo, no.Int64, err
+		case found:
+			if _, err := p.tx.ExecContext(ctx, p.s.sql.oldRuns, patientNo, timestamp(time.Now().Add(-runAge))); err != nil {
+				return 0, 0, err
+			}
+			if _, err := p.tx.ExecContext(ctx, p.s.sql.addRun, run, patientNo, p.now); err != nil {
+				return 0, 0, err
+			}
+		default:
+			if _, err := p.tx.ExecContext(ctx, p.s.sql.addPatient, server, id); err != nil {
+				return 0, 0, err
+			}
 		}
 	}
-	return 0, errors.New("a patient's row comes and goes under other transactions")
+	return 0, 0, errors.New("a patient's row comes and goes under other transactions")
 }
 
 // insert writes what is not there, and gives back what is.
@@ -381,8 +393,8 @@ func (p *putting) update(ctx context.Context, rows []*row) error {
 	return nil
 }
 
-// members notes that the resources were seen in the patient's record.
-func (p *putting) members(ctx context.Context, patient int64, rows []*row) error {
+// members notes that the resources were seen in the patient's record, by this run.
+func (p *putting) members(ctx context.Context, patient, run int64, rows []*row) error {
 	nos := make([]int64, len(rows))
 	for i, r := range rows {
 		nos[i] = r.no
@@ -392,7 +404,7 @@ func (p *putting) members(ctx context.Context, patient int64, rows []*row) error
 	for _, no := range nos {
 		l.int(no)
 	}
-	_, err := p.tx.ExecContext(ctx, p.s.sql.members, patient, l.String(), p.now)
+	_, err := p.tx.ExecContext(ctx, p.s.sql.members, patient, l.String(), p.now, run)
 	return err
 }
 
@@ -440,6 +452,34 @@ func (s *Store) Holds(ctx context.Context, keys []fhirsync.Key, digests [][32]by
 		})
 		if err != nil {
 			return nil, fmt.Errorf("sqlstore: holds: %w", err)
+		}
+	}
+	return out, nil
+}
+
+// Seen tells which resources this run has put, as long as no other run of the same patient has put them since, and no longer than a week.
+func (s *Store) Seen(ctx context.Context, run string, keys []fhirsync.Key) ([]bool, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	out := make([]bool, len(keys))
+	for from := 0; from < len(keys); from += chunkRows {
+		part := keys[from:min(from+chunkRows, len(keys))]
+		args := s.keys(len(part), func(i int) (string, string, string) {
+			return toText(part[i].Server), toText(part[i].Type), toText(part[i].ID)
+		})
+		err := s.retry(ctx, func() error {
+			return scan(ctx, s.db, s.sql.seen, append(args, toText(run)), func(scan func(...any) error) error {
+				var at int
+				err := scan(&at)
+				if err == nil {
+					out[from+at] = true
+				}
+				return err
+			})
+		})
+		if err != nil {
+			return nil, fmt.Errorf("sqlstore: seen: %w", err)
 		}
 	}
 	return out, nil

@@ -3,13 +3,18 @@ package sqlstore
 // sqliteStatements are the statements for SQLite. Lists come as JSON.
 func sqliteStatements(t func(string) string) statements {
 	resources, patients, members, edges := t("resources"), t("patients"), t("members"), t("edges")
-	states, quarantine := t("states"), t("quarantine")
+	states, quarantine, runs := t("states"), t("quarantine"), t("runs")
 	return statements{
-		patient:     `SELECT no FROM ` + patients + ` WHERE server = ?1 AND id = ?2`,
+		patient: `SELECT p.no, (SELECT u.no FROM ` + runs + ` u WHERE u.run = ?3 AND u.patient_no = p.no) FROM ` + patients + ` p
+			WHERE p.server = ?1 AND p.id = ?2`,
 		readPatient: `SELECT no FROM ` + patients + ` WHERE server = ?1 AND id = ?2`,
 		lockPatient: `SELECT no FROM ` + patients + ` WHERE server = ?1 AND id = ?2`,
 		addPatient:  `INSERT INTO ` + patients + ` (server, id) VALUES (?1, ?2) ON CONFLICT DO NOTHING`,
 		dropPatient: `DELETE FROM ` + patients + ` WHERE no = ?1`,
+
+		addRun:   `INSERT INTO ` + runs + ` (run, patient_no, started) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING`,
+		oldRuns:  `DELETE FROM ` + runs + ` WHERE patient_no = ?1 AND started < ?2`,
+		dropRuns: `DELETE FROM ` + runs + ` WHERE patient_no = ?1`,
 
 		insert: `INSERT INTO ` + resources + ` (server, type, id, version_id, last_updated, digest, body_digest, first_seen, body)
 			VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (type, server, id) DO NOTHING`,
@@ -19,10 +24,14 @@ func sqliteStatements(t func(string) string) statements {
 			ON r.type = json_extract(k.value, '$[1]') AND r.server = json_extract(k.value, '$[0]') AND r.id = json_extract(k.value, '$[2]')`,
 		holds: `SELECT k.key, r.digest FROM json_each(?1) k CROSS JOIN ` + resources + ` r
 			ON r.type = json_extract(k.value, '$[1]') AND r.server = json_extract(k.value, '$[0]') AND r.id = json_extract(k.value, '$[2]')`,
+		seen: `SELECT k.key FROM json_each(?1) k CROSS JOIN ` + resources + ` r
+			ON r.type = json_extract(k.value, '$[1]') AND r.server = json_extract(k.value, '$[0]') AND r.id = json_extract(k.value, '$[2]')
+			CROSS JOIN ` + runs + ` u ON u.run = ?2
+			CROSS JOIN ` + members + ` m ON m.patient_no = u.patient_no AND m.resource_no = r.no AND m.run_no = u.no`,
 		// WHERE true: SQLite would take ON for that of a join.
-		members: `INSERT INTO ` + members + ` (patient_no, resource_no, first_seen, last_seen)
-			SELECT ?1, value, ?3, ?3 FROM json_each(?2) WHERE true
-			ON CONFLICT (patient_no, resource_no) DO UPDATE SET last_seen = excluded.last_seen`,
+		members: `INSERT INTO ` + members + ` (patient_no, resource_no, first_seen, last_seen, run_no)
+			SELECT ?1, value, ?3, ?3, ?4 FROM json_each(?2) WHERE true
+			ON CONFLICT (patient_no, resource_no) DO UPDATE SET last_seen = excluded.last_seen, run_no = excluded.run_no`,
 		dropEdges: `DELETE FROM ` + edges + ` WHERE resource_no IN (SELECT value FROM json_each(?1))`,
 		addEdge: `INSERT INTO ` + edges + ` (resource_no, seq, path, reference, target_type, target_id, contained)
 			VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)`,
@@ -76,6 +85,16 @@ func sqliteTables(t func(string) string) []string {
 			SELECT p.server, p.id AS patient_id, r.type, r.id, r.version_id, r.last_updated, m.first_seen, m.last_seen, r.no AS resource_no,
 				CAST(r.body AS TEXT) AS json
 			FROM ` + t("patients") + ` p JOIN ` + members + ` m ON m.patient_no = p.no JOIN ` + resources + ` r ON r.no = m.resource_no`,
+	}
+}
+
+// sqliteRuns makes version 2: which run has put a member last.
+func sqliteRuns(t func(string) string) []string {
+	return []string{
+		`CREATE TABLE ` + t("runs") + ` (
+			no INTEGER PRIMARY KEY AUTOINCREMENT, run TEXT NOT NULL, patient_no INTEGER NOT NULL, started TEXT NOT NULL, UNIQUE (run, patient_no))`,
+		`CREATE INDEX ` + t("runs_patient") + ` ON ` + t("runs") + ` (patient_no)`,
+		`ALTER TABLE ` + t("members") + ` ADD COLUMN run_no INTEGER NOT NULL DEFAULT 0`,
 	}
 }
 

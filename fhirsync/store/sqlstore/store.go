@@ -60,6 +60,7 @@ var (
 	_ fhirsync.Store           = (*Store)(nil)
 	_ fhirsync.StateStore      = (*Store)(nil)
 	_ fhirsync.DigestStore     = (*Store)(nil)
+	_ fhirsync.SeenStore       = (*Store)(nil)
 	_ fhirsync.QuarantineStore = (*Store)(nil)
 )
 
@@ -141,9 +142,10 @@ func Open(ctx context.Context, db *sql.DB, dialect Dialect, opts *Options) (*Sto
 // statements are the texts that differ between the dialects or hold table names.
 type statements struct {
 	patient, readPatient, addPatient, lockPatient, dropPatient string
+	addRun, oldRuns, dropRuns                                  string
 	insert, members, held, update                              string
 	dropEdges, addEdge                                         string
-	holds                                                      string
+	holds, seen                                                string
 	get, all, ofType, ofPatient                                string
 	loadState, createState, saveState, dropState               string
 	dropSyncStates                                             string

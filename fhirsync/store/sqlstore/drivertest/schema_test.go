@@ -158,3 +158,88 @@ func TestOptionsAreChecked(t *testing.T) {
 		}
 	})
 }
+
+// toVersion1 makes the tables what the first version of them was.
+func toVersion1(tb testing.TB, d database) {
+	tb.Helper()
+	db := d.db(tb)
+	for _, text := range []string{
+		`ALTER TABLE ` + d.table("members") + ` DROP COLUMN run_no`,
+		`DROP TABLE ` + d.table("runs"),
+		`UPDATE ` + d.table("version") + ` SET version = 1`,
+	} {
+		if _, err := db.ExecContext(tb.Context(), text); err != nil {
+			tb.Fatal(err)
+		}
+	}
+}
+
+// What the first version has stored is there after an upgrade, which several processes begin at once, and no run is said to have put it.
+func TestUpgradeFromVersion1(t *testing.T) {
+	t.Parallel()
+	forEach(t, func(p place) {
+		t, d := p.t, p.database
+		before := []fhirsync.Resource{resource("a", "1", 0), resource("b", "1", 0)}
+		put(t, d.open(t), "p1", before...)
+		toVersion1(t, d)
+		ctx := t.Context()
+		var wg gosync.WaitGroup
+		stores := make([]*sqlstore.Store, 4)
+		errs := make([]error, len(stores))
+		for i := range stores {
+			db := d.db(t)
+			wg.Go(func() { stores[i], errs[i] = sqlstore.Open(ctx, db, d.dialect, &d.opts) })
+		}
+		wg.Wait()
+		if err := errors.Join(errs...); err != nil {
+			t.Fatal(err)
+		}
+		s := stores[0]
+		for _, r := range before {
+			wantBytes(t, s, r)
+		}
+		after := resource("c", "1", 0)
+		put(t, s, "p1", after)
+		seen, err := s.Seen(ctx, "run", []fhirsync.Key{before[0].Key, after.Key, before[1].Key})
+		if err != nil || len(seen) != 3 || seen[0] || !seen[1] || seen[2] {
+			t.Errorf("%v, %v", seen, err)
+		}
+	})
+}
+
+// Runs are forgotten after a week, and with the patient who is erased.
+func TestOldRunsAreForgotten(t *testing.T) {
+	t.Parallel()
+	forEach(t, func(p place) {
+		t, d := p.t, p.database
+		s := d.open(t)
+		db := d.db(t)
+		runs := func() int { return count(t, db, `SELECT count(*) FROM `+d.table("runs")) }
+		for i := range 3 {
+			b := batchOf("p1", resource("a", "1", 0))
+			b.Run = fmt.Sprint("run", i)
+			for range 2 {
+				if err := s.Put(t.Context(), b); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		put(t, s, "p2", resource("b", "1", 0))
+		if n := runs(); n != 4 {
+			t.Errorf("%d runs, want 4", n)
+		}
+		if _, err := db.ExecContext(t.Context(), `UPDATE `+d.table("runs")+` SET started = '2020-01-01T00:00:00.000000Z'`); err != nil {
+			t.Fatal(err)
+		}
+		put(t, s, "p1", resource("a", "1", 0))
+		if n := runs(); n != 2 { // the new one, and that of the other patient
+			t.Errorf("%d runs, want 2", n)
+		}
+		if _, err := s.ErasePatient(t.Context(), "payer", "p1"); err != nil {
+			t.Fatal(err)
+		}
+		if n := runs(); n != 1 {
+			t.Errorf("%d runs after one patient was erased, want 1", n)
+		}
+	})
+}
