@@ -31,6 +31,7 @@ type filler struct {
 	budget   int
 	overlap  bool     // parts by value have brought the same
 	stubborn bool     // the values are known to be understood: that one is refused says nothing about the others
+	lost     bool     // of a part something is known to be missing: a page was lost, it failed, or it was cut
 	stopped  bool     // the strategy wants no more pages
 	withheld bool     // the server said so of a part
 	idle     int      // parts in a row that brought nothing new
@@ -82,8 +83,10 @@ func (f *filler) part(ctx context.Context, params url.Values) (a *chainAnswer, o
 	}
 	if a.err != nil && a.pages == 0 {
 		f.failed = a.err
+		f.lost = f.lost || a.err.refusal() == refusedBadly
 		return a, false, false
 	}
+	f.lost = f.lost || a.err != nil
 	if a.err != nil || a.foreign > 0 || a.ignored {
 		return a, a.foreign == 0 && !a.ignored, false
 	}
@@ -92,6 +95,7 @@ func (f *filler) part(ctx context.Context, params url.Values) (a *chainAnswer, o
 		return a, true, true
 	}
 	if a.partial {
+		f.lost = true
 		return a, true, false // smaller parts may come without the server saying so; a count may be cut like the answer.
 	}
 	n, counts := f.r.count(ctx, q, f.form)
@@ -100,9 +104,12 @@ func (f *filler) part(ctx context.Context, params url.Values) (a *chainAnswer, o
 		return a, false, false
 	}
 	if counts {
+		f.lost = f.lost || n > a.matches
 		return a, true, n <= a.matches
 	}
-	return a, true, !a.early && !a.totals && (!a.hadTotal || a.total <= a.matches) && a.matches < f.cap
+	whole = !a.early && !a.totals && (!a.hadTotal || a.total <= a.matches) && a.matches < f.cap
+	f.lost = f.lost || a.early || a.totals || a.hadTotal && a.total > a.matches
+	return a, true, whole
 }
 
 // epochs are where the ranges begin that are asked for first: halving two centuries would spend its requests where nothing is.
@@ -200,7 +207,7 @@ func (f *filler) between(ctx context.Context, param string, from, to time.Time, 
 // byValues asks for the type by each value of a parameter.
 func (f *filler) byValues(ctx context.Context, param string, values []string) (answered, whole bool) {
 	whole = true
-	f.parts, f.idle, f.overlap = nil, 0, false
+	f.parts, f.idle, f.overlap, f.lost = nil, 0, false, false
 	for _, v := range values {
 		if f.done() {
 			break

@@ -80,6 +80,7 @@ type answer struct {
 	keys        map[ident]struct{} // the matches; nil where they are not known any longer
 	inside      bool               // it came inside of a batch, where servers cut searches without a sign
 	parted      bool               // it was asked in parts of which nothing shows that they are the whole
+	cut         bool               // and of one of them something is known to be missing
 	filled      bool               // it was asked for in parts beside
 	provenWhole bool               // and these are known to be the whole
 	lost        *Gap               // a page was lost: the gap it is unless the rest can be brought in another way

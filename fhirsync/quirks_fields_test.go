@@ -944,6 +944,18 @@ func editBundle(resp *http.Response, edit func(b map[string]any)) {
 	resp.Header.Del("Content-Length")
 }
 
+// editBytes changes the body of an answer.
+func editBytes(resp *http.Response, edit func(raw string) string) {
+	raw, err := io.ReadAll(resp.Body)
+	_ = resp.Body.Close()
+	if err != nil {
+		return
+	}
+	text := edit(string(raw))
+	resp.Body, resp.ContentLength = io.NopCloser(strings.NewReader(text)), int64(len(text))
+	resp.Header.Del("Content-Length")
+}
+
 func linksOf(b map[string]any) []map[string]string {
 	var links []map[string]string
 	raw, _ := b["link"].(json.RawMessage)

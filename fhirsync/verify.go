@@ -175,6 +175,9 @@ func (r *run) verifyType(ctx context.Context, typ string, a *answer, closure int
 		if closure > 0 && a.matches == before {
 			r.ledger.gapOnce(Gap{Type: typ, Reason: Unproven, Count: closure, Detail: "references brought what the search had not found, though it agrees with the count: the server hides some from searches"})
 		}
+	case a.parted && a.cut:
+		evidence = None
+		r.ledger.gapOnce(Gap{Type: typ, Reason: Truncated, Detail: "asked by " + r.partsOf(typ) + ", and a part did not come whole"})
 	case a.parted:
 		r.ledger.gapOnce(Gap{Type: typ, Reason: Unproven, Detail: "asked by " + r.partsOf(typ) + ", and nothing proves that this is the whole"})
 	case proven:
