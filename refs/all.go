@@ -6,6 +6,7 @@ import (
 	"html"
 	"iter"
 	"strings"
+	"sync"
 
 	"github.com/fhirsync/fhirsync-go/internal/jsonscan"
 	"github.com/fhirsync/fhirsync-go/internal/xhtml"
@@ -129,8 +130,8 @@ func All(raw []byte, sources ...Source) iter.Seq2[Found, error] {
 		set = every
 	}
 	return func(yield func(Found, error) bool) {
-		f := finder{raw: raw, set: set, yield: func(x *Found) bool { return yield(*x, nil) }}
-		if err := f.run(); err != nil && !errors.Is(err, errStop) {
+		err := find(raw, set, func(x *Found) bool { return yield(*x, nil) })
+		if err != nil && !errors.Is(err, errStop) {
 			yield(Found{}, err)
 		}
 	}
@@ -139,23 +140,42 @@ func All(raw []byte, sources ...Source) iter.Seq2[Found, error] {
 // errStop ends a walk because the loop over All was left.
 var errStop = errors.New("refs: stop")
 
-// finder is one run of All or Rewrite.
+// finder is what one run of All or Rewrite needs. It is used again, but by one run at a time.
 type finder struct {
-	raw    []byte
-	set    sourceSet
-	yield  func(*Found) bool
-	walker jsonscan.Walker
+	raw       []byte
+	set       sourceSet
+	yield     func(*Found) bool
+	walker    jsonscan.Walker
+	wantFunc  func([]byte) bool
+	visitFunc func(*jsonscan.Field) error
 
-	typ      string // the root's resourceType
-	hasType  bool   // it has been looked for
-	path     []byte // scratch
-	lastPath [4]string
-	next     int // of lastPath to be forgotten
-	links    []xhtml.Link
-	found    Found
+	typ     string            // the root's resourceType
+	hasType bool              // it has been looked for
+	names   map[string]string // paths and types, of which the same few come again and again
+	path    []byte            // scratch
+	links   []xhtml.Link
+	found   Found
 }
 
-func (f *finder) run() error { return f.walker.Walk(f.raw, f.want, f.visit) }
+var finders = sync.Pool{New: func() any {
+	f := &finder{names: map[string]string{}}
+	f.wantFunc, f.visitFunc = f.want, f.visit
+	return f
+}}
+
+// find calls yield for what raw points to, until that gives false. It gives errStop then.
+func find(raw []byte, set sourceSet, yield func(*Found) bool) error {
+	f := finders.Get().(*finder)
+	f.raw, f.set, f.yield, f.typ, f.hasType = raw, set, yield, "", false
+	err := f.walker.Walk(raw, f.wantFunc, f.visitFunc)
+	f.raw, f.yield, f.found = nil, nil, Found{}
+	clear(f.links)
+	if cap(f.links) > 1<<10 {
+		f.links = nil // one huge narrative shall not be paid for ever after
+	}
+	finders.Put(f)
+	return err
+}
 
 func (f *finder) want(name []byte) bool {
 	switch string(name) {
@@ -176,7 +196,12 @@ func (f *finder) visit(field *jsonscan.Field) error {
 	c := classOf(name)
 	if c == classNone { // resourceType
 		if field.Depth() == 1 && !f.hasType {
-			f.typ, f.hasType = field.Text(), true
+			f.hasType = true
+			if inside, escaped := field.Inside(); escaped {
+				f.typ = field.Text()
+			} else {
+				f.typ = f.known(inside)
+			}
 		}
 		return nil
 	}
@@ -248,7 +273,7 @@ func parentOf(path []byte, name string) []byte {
 
 func (f *finder) give(field *jsonscan.Field, source Source, path []byte, text string, start, end int) error {
 	f.found = Found{
-		Path: f.pathString(path), Source: source, Text: text, Ref: Parse(text), Start: start, End: end,
+		Path: f.known(path), Source: source, Text: text, Ref: Parse(text), Start: start, End: end,
 		Contained: field.InContained(), Extension: field.InExtension(), Object: field.Object(),
 	}
 	if !f.yield(&f.found) {
@@ -295,16 +320,18 @@ func (f *finder) narrative(field *jsonscan.Field) error {
 
 func mayLink(div string) bool { return strings.Contains(div, "href") || strings.Contains(div, "src") }
 
-// pathString gives a path as a string. The same few paths come again and again
-// in one resource.
-func (f *finder) pathString(path []byte) string {
-	for _, known := range f.lastPath {
-		if known == string(path) {
-			return known
-		}
+// known gives a text as a string, without making a new one if it can.
+func (f *finder) known(text []byte) string {
+	if s, ok := f.names[string(text)]; ok {
+		return s
 	}
-	s := string(path)
-	f.lastPath[f.next] = s
-	f.next = (f.next + 1) % len(f.lastPath)
+	const most, longest = 512, 200 // what they are is for the input to choose
+	s := string(text)
+	if len(s) <= longest {
+		if len(f.names) >= most {
+			clear(f.names)
+		}
+		f.names[s] = s
+	}
 	return s
 }

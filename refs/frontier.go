@@ -60,7 +60,7 @@ type Skipped struct {
 //
 // The zero value is ready: it follows the default Policy, holds nothing, and takes absolute references to be another server's. The fields
 // are set before the first use. It is not safe for concurrent use: whoever has several goroutines brings a lock, under which the functions in
-// the fields are called too.
+// the fields are called too. They must not use the Frontier.
 //
 // Memory is some 150 bytes and the strings for each target that is wanted, and about 40 bytes for each one that was taken.
 type Frontier struct {
@@ -73,7 +73,8 @@ type Frontier struct {
 	// relative to the server's base. nil: none can.
 	Content func(url string) bool
 
-	// Held tells whether a target is held already. It is called for resources (without Version) and, with Versions, for named versions. nil: nothing is.
+	// Held tells whether a target is held already. It is called for resources (without Version) and, with Versions, for named versions, and must not keep t.
+	// nil: nothing is held.
 	Held func(t *Target) bool
 
 	// Follow is asked about what would be followed otherwise: an element of a resource of type typ. false: it is not followed, and counted under the
@@ -91,6 +92,7 @@ type Frontier struct {
 	taken   map[ident]Hops
 	skipped map[skip]int
 	hosts   int
+	scratch Target // what Held is asked about
 }
 
 const (
@@ -106,11 +108,16 @@ type skip struct {
 // ident stands for a target. Its hash is keyed, so that nobody can make two targets that share one.
 type ident [2]uint64
 
-func (f *Frontier) ident(t *Target) ident {
+// init makes the zero value usable.
+func (f *Frontier) init() {
 	if f.want == nil {
 		f.want, f.taken, f.skipped = map[ident]*Target{}, map[ident]Hops{}, map[skip]int{}
 		f.seeds = [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}
 	}
+}
+
+func (f *Frontier) ident(t *Target) ident {
+	f.init()
 	var id ident
 	for i := range id {
 		var h maphash.Hash
@@ -148,18 +155,19 @@ func (f *Frontier) Add(typ string, hops Hops, found ...Found) {
 }
 
 func (f *Frontier) add(typ string, hops Hops, x *Found) {
-	t := Target{Path: x.Path, Count: 1, Hops: hops}
+	t := &f.scratch
+	*t = Target{Path: x.Path, Count: 1, Hops: hops}
 	var (
 		reason Reason
 		ok     bool
 	)
 	switch x.Source {
 	case FromReference:
-		reason, ok = f.reference(&t, &x.Ref)
+		reason, ok = f.reference(t, &x.Ref)
 	case FromAttachment:
-		reason, ok = f.attachment(&t, x)
+		reason, ok = f.attachment(t, x)
 	case FromCanonical:
-		ok = f.canonical(&t, x)
+		ok = f.canonical(t, x)
 	default:
 		return
 	}
@@ -177,10 +185,10 @@ func (f *Frontier) add(typ string, hops Hops, x *Found) {
 	if x.Source == FromCanonical || !f.Versions {
 		version = ""
 	}
-	f.wanted(t, x)
+	f.wanted(x)
 	if version != "" {
 		t.Version = version
-		f.wanted(t, x)
+		f.wanted(x)
 	}
 }
 
@@ -251,9 +259,10 @@ func (f *Frontier) canonical(t *Target, x *Found) bool {
 	return true
 }
 
-// wanted notes a target, unless it is held, known, or too much.
-func (f *Frontier) wanted(t Target, x *Found) {
-	id := f.ident(&t)
+// wanted notes the target in scratch, unless it is held, known, or too much.
+func (f *Frontier) wanted(x *Found) {
+	t := &f.scratch
+	id := f.ident(t)
 	if known := f.want[id]; known != nil {
 		known.Count++
 		known.Hops = min(known.Hops, t.Hops)
@@ -265,7 +274,7 @@ func (f *Frontier) wanted(t Target, x *Found) {
 	if _, done := f.taken[id]; done {
 		return
 	}
-	if f.Held != nil && t.ID != "" && f.Held(&t) {
+	if f.Held != nil && t.ID != "" && f.Held(t) {
 		return
 	}
 	limit := f.Max
@@ -278,7 +287,8 @@ func (f *Frontier) wanted(t Target, x *Found) {
 	case len(f.want)+len(f.taken) >= limit:
 		f.skip(TooMany, x)
 	default:
-		f.want[id] = &t
+		added := *t
+		f.want[id] = &added
 	}
 }
 
@@ -338,7 +348,7 @@ func (f *Frontier) Skipped() []Skipped {
 
 // Skip adds to what was not followed: what an earlier run counted, or what the caller finds out only later.
 func (f *Frontier) Skip(s Skipped) {
-	f.ident(&Target{}) // makes the maps
+	f.init()
 	f.count(skip{s.Reason, s.Host}, s.Count)
 }
 
@@ -346,7 +356,7 @@ func (f *Frontier) skip(reason Reason, x *Found) {
 	if reason == "" {
 		return
 	}
-	f.ident(&Target{})
+	f.init()
 	s := skip{reason: reason}
 	if reason == OtherServer || reason == ContentElsewhere {
 		s.host = hostOf(x.Text)

@@ -22,7 +22,11 @@ func Rewrite(raw []byte, fn func(found *Found) string, sources ...Source) ([]byt
 		made  []byte
 		size  = len(raw)
 	)
-	f := finder{raw: raw, set: setOf(sources...), yield: func(x *Found) bool {
+	set := setOf(sources...)
+	if len(sources) == 0 {
+		set = every
+	}
+	err := find(raw, set, func(x *Found) bool {
 		text := fn(x)
 		if text == x.Text {
 			return true
@@ -38,11 +42,8 @@ func Rewrite(raw []byte, fn func(found *Found) string, sources ...Source) ([]byt
 		edits = append(edits, edit{x.Start, x.End, from, len(made)})
 		size += len(made) - from - (x.End - x.Start)
 		return true
-	}}
-	if len(sources) == 0 {
-		f.set = every
-	}
-	if err := f.run(); err != nil {
+	})
+	if err != nil {
 		return nil, err
 	}
 	out := make([]byte, 0, size)
