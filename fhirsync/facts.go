@@ -57,8 +57,10 @@ type learned struct {
 	largest    int // the largest count seen
 	pageSize   int // index into pageSizes
 	sizeProven bool
-	operations map[string]int // operations that the server refused, how often
-	dirty      int            // types for which every form brought other patients' resources
+	operations map[string]int  // operations that the server refused, how often
+	lists      map[string]bool // types of which a search by several ids has brought them
+	listMost   map[string]int  // by type: the ids of one such search, where a longer one was cut or refused; 1: lists are of no use
+	dirty      int             // types for which every form brought other patients' resources
 }
 
 // echo is what the server's self links are worth.
@@ -87,7 +89,7 @@ func newFacts() *facts {
 	return &facts{when: map[string]stamp{}, learned: learned{
 		styles: map[bool]bool{}, forms: map[string]form{}, brought: map[string]bool{}, absent: map[string]bool{},
 		refusals: map[string]map[ident]bool{}, doubled: map[string]int{}, splits: map[string]string{}, inside: map[string]bool{}, countless: map[string]bool{},
-		operations: map[string]int{}, longest: map[string]int{}, noRiders: map[string]int{},
+		operations: map[string]int{}, longest: map[string]int{}, noRiders: map[string]int{}, lists: map[string]bool{}, listMost: map[string]int{},
 	}}
 }
 

@@ -66,6 +66,9 @@ func (f *facts) values() map[string]string {
 	for typ := range f.countless {
 		set("countless "+typ, "yes", true)
 	}
+	for typ := range f.lists {
+		set("lists "+typ, "work", true)
+	}
 	for typ := range f.absent {
 		set("absent "+typ, "yes", true)
 	}
@@ -88,7 +91,7 @@ func (f *facts) values() map[string]string {
 	set("commas", "no", f.commas < 0)
 	set("page-size", strconv.Itoa(f.pageSize), f.pageSize > 0)
 	for name, m := range map[string]map[string]int{
-		"longest": f.longest, "operation": f.operations, "doubled": f.doubled,
+		"longest": f.longest, "operation": f.operations, "doubled": f.doubled, "list-most": f.listMost,
 	} {
 		for k, n := range m {
 			set(name+" "+k, strconv.Itoa(n), n != 0)
@@ -183,6 +186,8 @@ func (f *facts) set(name, value string) bool {
 		f.brought[about] = true
 	case "inside":
 		f.inside[about] = true
+	case "lists":
+		f.lists[about] = true
 	case "countless":
 		f.countless[about] = true
 	case "absent":
@@ -230,6 +235,8 @@ func (f *facts) setNumber(kind, about string, n int) bool {
 		f.longest[about] = n
 	case "operation":
 		f.operations[about] = n
+	case "list-most":
+		f.listMost[about] = n
 	case "doubled":
 		f.doubled[about] = n
 	case "agreed":

@@ -25,9 +25,9 @@ type ledger struct {
 }
 
 type gapKey struct {
-	typ, ref string
-	reason   GapReason
-	detail   string
+	typ, ref, host string
+	reason         GapReason
+	detail         string
 }
 
 type noteKey struct{ typ, detail string }
@@ -177,7 +177,7 @@ func (l *ledger) fail(name string, g Gap) {
 // gap enters a gap. Gaps that are the same but for their count are one.
 func (l *ledger) gap(g Gap) {
 	l.mu.Lock()
-	k := gapKey{g.Type, g.Ref, g.Reason, g.Detail}
+	k := gapKey{g.Type, g.Ref, g.Host, g.Reason, g.Detail}
 	if known := l.gaps[k]; known != nil {
 		known.Count += max(g.Count, 1)
 		l.mu.Unlock()
@@ -210,7 +210,7 @@ func (l *ledger) gapOnce(g Gap) {
 	if l.checks == nil {
 		l.checks = map[gapKey]bool{}
 	}
-	l.checks[gapKey{g.Type, g.Ref, g.Reason, g.Detail}] = true
+	l.checks[gapKey{g.Type, g.Ref, g.Host, g.Reason, g.Detail}] = true
 	l.mu.Unlock()
 	l.gap(g)
 }
@@ -443,7 +443,7 @@ func (l *ledger) report(r *Report) {
 		}
 	}
 	slices.SortFunc(r.Gaps, func(a, b Gap) int {
-		return cmp.Or(cmp.Compare(a.Type, b.Type), cmp.Compare(a.Reason, b.Reason), cmp.Compare(a.Ref, b.Ref), cmp.Compare(a.Detail, b.Detail))
+		return cmp.Or(cmp.Compare(a.Type, b.Type), cmp.Compare(a.Reason, b.Reason), cmp.Compare(a.Ref, b.Ref), cmp.Compare(a.Host, b.Host), cmp.Compare(a.Detail, b.Detail))
 	})
 	r.Repairs = l.allRepairs()
 	r.Notes = nil

@@ -35,13 +35,13 @@ const (
 // people knows which Patient ids are ours, on which server.
 type people struct {
 	base  *url.URL
-	names []*url.URL // other base URLs by which the server means itself
 	table *compartment.Table
 
 	mu     sync.Mutex
 	own    map[string]bool
 	linked map[string]bool // named by our own Patient's link
 	bases  map[string]bool // base URLs as references write them: this server's or not
+	names  []*url.URL      // other base URLs by which the server means itself
 }
 
 func newPeople(base *url.URL, id string) *people {
@@ -65,6 +65,23 @@ func (p *people) here(base string) bool {
 		p.bases[base] = same
 	}
 	return same
+}
+
+// maxAliases bounds the other names that a server is known by.
+const maxAliases = 8
+
+// alias notes a base URL under which the server names a resource of its own: gateways pass on what the server behind them calls itself. It
+// decides what a reference means and no more: requests go to the base URL.
+func (p *people) alias(base string) {
+	if p.here(base) {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if u, err := url.Parse(base); err == nil && u.Host != "" && u.User == nil && len(p.names) < maxAliases {
+		p.names = append(p.names, u)
+		clear(p.bases)
+	}
 }
 
 // patient tells which Patient a reference names, if it names one, and whether that one is ours. The Patient of another server is ours if

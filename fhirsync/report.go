@@ -78,6 +78,8 @@ type Gap struct {
 	Ref  string `json:"ref,omitempty"`
 	// Reason decides what the gap does to the verdict.
 	Reason GapReason `json:"reason"`
+	// Host is the host of another server, with its port, of a gap that counts the references that lead there.
+	Host string `json:"host,omitempty"`
 	// Detail says more in words, for people.
 	Detail string `json:"detail"`
 	// Count is how many things the gap stands for; 0 if that is not known.

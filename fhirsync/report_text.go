@@ -166,6 +166,9 @@ func (g Gap) line() string {
 	if what != "" {
 		text = what + ": " + text
 	}
+	if g.Host != "" {
+		text += ": " + printable(g.Host, 255)
+	}
 	if g.Count > 1 && !strings.Contains(text, itoa(g.Count)) {
 		text += " (" + itoa(g.Count) + ")"
 	}

@@ -15,7 +15,7 @@ import (
 
 func TestInterruptedSyncIsResumed(t *testing.T) {
 	t.Parallel()
-	for _, stop := range []time.Duration{9 * time.Second, 12 * time.Second, 25 * time.Second, 35 * time.Second} {
+	for _, stop := range []time.Duration{9 * time.Second, 12 * time.Second, 25 * time.Second, 28 * time.Second} {
 		t.Run(stop.String(), func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {

@@ -155,13 +155,14 @@ func (c *Client) newRun(srv Server, patientID string, opts *SyncOptions) (*run, 
 	r := &run{
 		client: c, server: s, id: rand.Text(), patientID: patientID, asking: patientID, strategy: c.cfg.Strategy,
 		people: newPeople(s.base, patientID), seen: map[ident]uint16{}, names: []string{""}, nameIDs: map[string]uint16{},
-		answeredAll: map[string]bool{}, rereads: map[string]reread{}, late: map[string]bool{}, front: newFrontier(),
+		answeredAll: map[string]bool{}, rereads: map[string]reread{}, late: map[string]bool{},
 		caps: &quirks.Capabilities{}, stated: &quirks.Capabilities{},
 		looks: looking{open: map[uint64]struct{}{}, known: map[ident]struct{}{}},
 	}
 	if opts != nil {
 		r.opts = *opts
 	}
+	r.front = newFrontier(r)
 	for _, id := range r.opts.AlsoPatients {
 		if id == "" || strings.ContainsAny(id, "/?#") || id == "." || id == ".." {
 			return nil, errors.New("fhirsync: SyncOptions.AlsoPatients has what is no logical id")
@@ -348,7 +349,9 @@ func (r *run) fetch() error {
 			return err
 		}
 	}
-	r.front.report(r.ledger)
+	for _, g := range r.unfollowed() {
+		r.ledger.gap(g)
+	}
 	r.ridersLeftBehind()
 	r.reportUnsure()
 	r.reportGrant()
@@ -383,7 +386,7 @@ func (r *run) complete(ctx context.Context) error {
 			}
 		}
 		r.mu.Lock()
-		done := len(r.doubts)+len(r.rereads)+len(r.late)+len(r.failures)+r.front.len() == 0
+		done := len(r.doubts)+len(r.rereads)+len(r.late)+len(r.failures)+r.front.Len() == 0
 		r.mu.Unlock()
 		done = done && !r.ledger.unchecked()
 		if done {

@@ -3,7 +3,6 @@ package fhirsync
 import (
 	"context"
 	"errors"
-	"maps"
 	"math"
 	"slices"
 
@@ -180,32 +179,35 @@ func (r *run) lookUpTargets(accepted []candidate, found []refs.Found) error {
 	return err
 }
 
-// dropCome takes out of the frontier what has come meanwhile and is not in memory.
-func (r *run) dropCome() error {
+// notCome gives those of the targets that have not come meanwhile, as far as that can be seen in the store.
+func (r *run) notCome(targets []refs.Target) ([]refs.Target, error) {
 	r.mu.Lock()
-	var wanted []*target
-	if r.spilled {
-		wanted = slices.Collect(maps.Values(r.front.want))
-	}
+	spilled := r.spilled
 	r.mu.Unlock()
-	for part := range slices.Chunk(wanted, batchResources) {
+	if !spilled {
+		return targets, nil // the frontier has looked.
+	}
+	var out []refs.Target
+	for part := range slices.Chunk(targets, batchResources) {
 		keys := make([]Key, len(part))
 		for i, t := range part {
-			keys[i] = Key{Type: t.typ, ID: t.id}
+			if t.Version == "" {
+				keys[i] = Key{Type: t.Type, ID: t.ID}
+			}
 		}
 		come, err := r.lookUp(keys)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		r.mu.Lock()
-		for i, t := range part {
+		for i := range part {
 			if come[i] {
-				delete(r.front.want, t.typ+"/"+t.id)
+				r.came(&part[i])
+			} else {
+				out = append(out, part[i])
 			}
 		}
-		r.mu.Unlock()
 	}
-	return nil
+	return out, nil
 }
 
 // beginLook begins a look: what is found not to have come before it ends has not come, unless it is in memory by then.

@@ -17,6 +17,7 @@ import (
 	"github.com/fhirsync/fhirsync-go/fhirsync/internal/transport"
 	"github.com/fhirsync/fhirsync-go/internal/jsonscan"
 	"github.com/fhirsync/fhirsync-go/quirks"
+	"github.com/fhirsync/fhirsync-go/refs"
 )
 
 // Server is one FHIR service base URL and the right to read from it.
@@ -52,6 +53,9 @@ type SyncOptions struct {
 	// Types limits the sync to these resource types; the Patient always comes. nil: all types of the Patient compartment, those outside of
 	// it that carry a patient, and whatever these refer to.
 	Types []string
+	// References says how far references are followed and which of them. The zero value follows all that lead to the same server, as far as
+	// they lead, but never to another patient.
+	References refs.Policy
 	// AlsoPatients are further logical ids of the same person on this server: payers keep one Patient per plan year. Their records are
 	// asked for one after the other and are part of this one. Such a sync cannot be resumed.
 	AlsoPatients []string

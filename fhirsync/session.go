@@ -170,7 +170,7 @@ func (s *Session) Read(ctx context.Context, ref string) error {
 		return nil
 	}
 	n := s.r.ledger.begin(&node{typ: p.Type, label: "a read", scope: s.scope})
-	err := s.r.followOne(ctx, &target{typ: p.Type, id: p.ID, path: "the strategy", count: 1})
+	_, err := s.r.readTarget(ctx, &refs.Target{Type: p.Type, ID: p.ID, Path: "the strategy", Count: 1})
 	if err == nil {
 		s.r.ledger.end(n, true)
 	}

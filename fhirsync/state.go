@@ -12,16 +12,19 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/fhirsync/fhirsync-go/refs"
 )
 
 // Bounds of a saved state.
 const (
-	stateVersion = 1
+	stateVersion = 2
 	stateBytes   = 1 << 20         // a larger one is not saved
 	stateAge     = 24 * time.Hour  // an older one is not gone on from
 	stateEvery   = 2 * time.Second // how often one is saved
 	stateSlack   = 64 * 1024       // left for what is not keys
 	keyBytes     = len(ident{}) * 4 / 3
+	maxGone      = 2000 // targets that are remembered not to be there
 )
 
 // savedState is what an unfinished sync needs to go on: which types were answered to the end and what of them is in the store, and which
@@ -36,12 +39,15 @@ type savedState struct {
 	Finished bool           `json:"finished,omitempty"`
 	Counts   map[string]int `json:"counts,omitempty"`
 	// Types are those that were answered, and those that came by reference.
-	Types   map[string]savedType `json:"types"`
-	Want    []savedTarget        `json:"want,omitempty"`
-	Again   []string             `json:"again,omitempty"`
-	Late    []string             `json:"late,omitempty"`
-	Skipped map[string]int       `json:"skipped,omitempty"`
-	Gaps    []Gap                `json:"gaps,omitempty"`
+	Types map[string]savedType `json:"types"`
+	Want  []savedTarget        `json:"want,omitempty"`
+	Away  []savedAway          `json:"away,omitempty"`
+	// Gone are targets that were not there, in a finished sync too.
+	Gone    []savedGone    `json:"gone,omitempty"`
+	Again   []string       `json:"again,omitempty"`
+	Late    []string       `json:"late,omitempty"`
+	Skipped []refs.Skipped `json:"skipped,omitempty"`
+	Gaps    []Gap          `json:"gaps,omitempty"`
 	// Repairs are those of pages.
 	Repairs map[RepairKind]int `json:"repairs,omitempty"`
 }
@@ -73,19 +79,56 @@ type savedAnswer struct {
 }
 
 type savedTarget struct {
-	Type  string `json:"type"`
-	ID    string `json:"id"`
+	Type    string `json:"type,omitempty"`
+	ID      string `json:"id,omitempty"`
+	Version string `json:"version,omitempty"`
+	Query   string `json:"query,omitempty"`
+	URL     string `json:"url,omitempty"`
+	Path    string `json:"path"`
+	Count   int    `json:"count"`
+	Hops    int    `json:"hops,omitempty"`
+}
+
+// savedAway is a reference to where nobody knows yet whether it is this server.
+type savedAway struct {
+	Text  string `json:"text"`
+	From  string `json:"from"` // type of the resource
 	Path  string `json:"path"`
 	Count int    `json:"count"`
+	Hops  int    `json:"hops,omitempty"`
+}
+
+type savedGone struct {
+	Ref  string    `json:"ref"`
+	Path string    `json:"path"`
+	At   time.Time `json:"at"`
 }
 
 // stateKey names the state of a sync: the same server, patient, options and strategy give the same key. It holds no id.
 func (r *run) stateKey() string {
 	h := sha256.New()
-	for _, part := range append([]string{r.server.name, r.server.base.String(), r.patientID, r.strategy.Name(), strings.Join(r.opts.AlsoPatients, "/")}, r.report.Filter...) {
+	for _, part := range append([]string{r.server.name, r.server.base.String(), r.patientID, r.strategy.Name(), strings.Join(r.opts.AlsoPatients, "/")}, append(r.report.Filter, policyParts(r.opts.References)...)...) {
 		_, _ = h.Write(append([]byte(part), 0)) // a hash does not fail.
 	}
 	return "fhirsync-sync-" + hex.EncodeToString(h.Sum(nil)[:16])
+}
+
+// policyParts names what a policy changes; nothing for the usual one.
+func policyParts(p refs.Policy) []string {
+	var out []string
+	if p.Hops != refs.Closure {
+		out = append(out, "hops="+itoa(int(p.Hops)))
+	}
+	if p.OmitAttachments {
+		out = append(out, "attachments=no")
+	}
+	for _, t := range slices.Sorted(slices.Values(p.OmitTypes)) {
+		out = append(out, "omit="+t)
+	}
+	for _, t := range slices.Sorted(slices.Values(p.Canonicals)) {
+		out = append(out, "canonicals="+t)
+	}
+	return out
 }
 
 // resume looks for an unfinished sync to go on from. A state that cannot be used is no error: everything is asked again.
@@ -113,6 +156,7 @@ func (r *run) resume(ctx context.Context) error {
 	if raw == nil || json.Unmarshal(raw, &s) != nil || s.Version != stateVersion {
 		return nil //nolint:nilerr // a state that cannot be read is none: everything is asked again.
 	}
+	r.recallGone(s.Gone)
 	if s.Finished {
 		r.last = s.Counts
 		return nil
@@ -122,6 +166,27 @@ func (r *run) resume(ctx context.Context) error {
 	}
 	r.restore(&s)
 	return nil
+}
+
+// recallGone takes over what was not there lately: it is not asked for again.
+func (r *run) recallGone(gone []savedGone) {
+	for _, g := range gone {
+		if !r.opts.Full && time.Since(g.At) < goneAge {
+			r.front.gone[g.Ref] = &missing{path: g.Path, at: g.At}
+		}
+	}
+}
+
+// savedGone gives what was not there. The caller holds mu, or nobody else is at work any longer.
+func (r *run) savedGone() []savedGone {
+	var out []savedGone
+	for ref, m := range r.front.gone {
+		if m.named {
+			out = append(out, savedGone{Ref: ref, Path: m.path, At: m.at})
+		}
+	}
+	slices.SortFunc(out, func(a, b savedGone) int { return cmp.Or(b.At.Compare(a.At), cmp.Compare(a.Ref, b.Ref)) })
+	return out[:min(len(out), maxGone)]
 }
 
 // restore takes a state over. No other goroutine is at work yet.
@@ -152,6 +217,9 @@ func (r *run) restore(s *savedState) {
 			}
 			e.ended, e.settled = true, true
 			r.settled[name] = true
+			if a.Matches > 0 {
+				r.server.facts.worked(name, form{param: a.Param, typed: a.Typed, path: a.Path, post: a.Post}, false)
+			}
 			e.whole = &answer{
 				question: question{typ: name}, form: form{param: a.Param, typed: a.Typed, path: a.Path, post: a.Post}, matches: a.Matches, total: a.Total, hadTotal: a.HadTotal, totals: a.Totals,
 				pages: a.Pages, asked: a.Asked, early: a.Early, partial: a.Partial, withheld: a.Withheld, why: a.Why,
@@ -159,7 +227,14 @@ func (r *run) restore(s *savedState) {
 		}
 	}
 	for _, t := range s.Want {
-		r.front.want[t.Type+"/"+t.ID] = &target{typ: t.Type, id: t.ID, path: t.Path, count: t.Count}
+		r.front.Put(refs.Target{
+			Type: t.Type, ID: t.ID, Version: t.Version, Query: t.Query, URL: t.URL, Path: t.Path, Count: t.Count, Hops: refs.Hops(t.Hops),
+		})
+	}
+	for _, a := range s.Away {
+		r.front.away[a.Text] = &away{typ: a.From, hops: refs.Hops(a.Hops), count: a.Count, found: refs.Found{
+			Path: a.Path, Source: refs.FromReference, Text: a.Text, Ref: refs.Parse(a.Text),
+		}}
 	}
 	for _, ref := range s.Again {
 		r.rereads[ref] = reread{why: "came broken or in parts", from: source{op: "search", strategy: r.strategy.Name(), unattributed: true}}
@@ -167,10 +242,20 @@ func (r *run) restore(s *savedState) {
 	for _, ref := range s.Late {
 		r.late[ref] = true
 	}
-	maps.Copy(r.front.skipped, s.Skipped)
+	for _, x := range s.Skipped {
+		r.front.Skip(x)
+	}
 	r.ledger.repairs = s.Repairs
+	for _, g := range s.Gone {
+		if m := r.front.gone[g.Ref]; m != nil {
+			m.named = true // by what is not asked for again.
+		}
+	}
 	for _, g := range s.Gaps {
 		r.ledger.gap(g)
+		if m := r.front.gone[g.Ref]; m != nil && g.Reason == Dangling {
+			m.told = true
+		}
 	}
 }
 
@@ -248,7 +333,7 @@ func (r *run) saveLast(ctx context.Context, interrupted bool) bool {
 
 // counts writes down what a finished sync brought.
 func (r *run) counts() []byte {
-	s := savedState{Version: stateVersion, Finished: true, Started: r.report.Started, Counts: map[string]int{}}
+	s := savedState{Version: stateVersion, Finished: true, Started: r.report.Started, Counts: map[string]int{}, Gone: r.savedGone()}
 	for name, t := range r.report.Types {
 		if t.Received > 0 {
 			s.Counts[name] = t.Received
@@ -270,7 +355,10 @@ func (r *run) snapshot() []byte {
 	}
 	r.ledger.mu.Lock()
 	defer r.ledger.mu.Unlock()
-	s := savedState{Version: stateVersion, Run: r.id, Started: r.report.Started, InStore: r.spilled, Types: map[string]savedType{}, Skipped: r.front.skipped, Repairs: r.ledger.repairs}
+	s := savedState{
+		Version: stateVersion, Run: r.id, Started: r.report.Started, InStore: r.spilled, Types: map[string]savedType{}, Skipped: r.front.Skipped(),
+		Gone: r.savedGone(), Repairs: r.ledger.repairs,
+	}
 	if !r.resumedFrom.IsZero() {
 		s.Started = r.resumedFrom
 	}
@@ -278,9 +366,9 @@ func (r *run) snapshot() []byte {
 	doubtful := map[string]bool{}
 	for _, g := range r.ledger.gaps {
 		switch {
-		case g.Reason == Shared || g.Reason == Linked:
+		case g.Reason == Shared || g.Reason == Linked || g.Reason == Dangling:
 			s.Gaps = append(s.Gaps, *g)
-		case g.Ref != "" && g.Reason.Verdict() != Complete && r.front.unresolved[g.Ref] == nil:
+		case g.Ref != "" && g.Reason.Verdict() != Complete && !r.front.isOpen(g.Ref):
 			s.Gaps = append(s.Gaps, *g) // what it is about came, and was refused or could not be read: it is not asked for again.
 		case g.Ref == "" && g.Reason.Verdict() != Complete:
 			doubtful[g.Type] = true
@@ -314,12 +402,18 @@ func (r *run) snapshot() []byte {
 		t.Report.Received -= coming[r.nameIDs[name]]
 		s.Types[name] = t
 	}
-	for _, wanted := range []map[string]*target{r.front.want, r.front.unresolved} {
-		for _, t := range wanted {
-			s.Want = append(s.Want, savedTarget{t.typ, t.id, t.path, t.count})
-		}
+	for _, t := range slices.Concat(r.front.Wanted(), slices.Collect(maps.Values(r.front.open))) {
+		s.Want = append(s.Want, savedTarget{
+			Type: t.Type, ID: t.ID, Version: t.Version, Query: t.Query, URL: t.URL, Path: t.Path, Count: t.Count, Hops: int(t.Hops),
+		})
 	}
-	slices.SortFunc(s.Want, func(a, b savedTarget) int { return cmp.Or(cmp.Compare(a.Type, b.Type), cmp.Compare(a.ID, b.ID)) })
+	slices.SortFunc(s.Want, func(a, b savedTarget) int {
+		return cmp.Or(cmp.Compare(a.Type, b.Type), cmp.Compare(a.ID, b.ID), cmp.Compare(a.Version, b.Version), cmp.Compare(a.Query, b.Query), cmp.Compare(a.URL, b.URL))
+	})
+	for text, a := range r.front.away {
+		s.Away = append(s.Away, savedAway{Text: text, From: a.typ, Path: a.found.Path, Count: a.count, Hops: int(a.hops)})
+	}
+	slices.SortFunc(s.Away, func(a, b savedAway) int { return cmp.Compare(a.Text, b.Text) })
 	s.Again = slices.Sorted(maps.Keys(r.rereads))
 	s.Late = slices.Sorted(maps.Keys(r.late))
 	var buf bytes.Buffer

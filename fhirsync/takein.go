@@ -3,7 +3,9 @@ package fhirsync
 import (
 	"bytes"
 	"context"
+	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/fhirsync/fhirsync-go/fhirsync/internal/transport"
@@ -36,8 +38,7 @@ type source struct {
 type taken struct {
 	resources []Resource // new ones, on their way to the store
 	issues    []Issue    // of OperationOutcomes among the entries
-	owner     ownership  // of the last resource looked at
-	named     bool       // it names our patient as the one it is about
+	own       int        // of resources: those that are the patient's and name him as the one they are about
 }
 
 // candidate is an entry that may go to the store.
@@ -46,7 +47,8 @@ type candidate struct {
 	id        string
 	from, to  int // its references among all
 	owner     ownership
-	elsewhere int // contents that its attachments only name
+	named     bool // it names our patient as the one it is about
+	elsewhere int  // contents that its attachments only name
 	mended    *mended
 }
 
@@ -65,6 +67,7 @@ func (r *run) takeIn(b *jsonscan.Bundle, body []byte, src source) (taken, error)
 	if err != nil {
 		return out, err
 	}
+	urns := r.page(b)
 	for i := range b.Entries {
 		e := &b.Entries[i]
 		// What is called a match and is of another type than the question is for answers it no more than an include does.
@@ -127,7 +130,7 @@ func (r *run) takeIn(b *jsonscan.Bundle, body []byte, src source) (taken, error)
 		if c.owner == foreign {
 			outsiders++
 		}
-		out.named = r.people.owns(e.ResourceType, found[c.from:c.to])
+		c.named = r.people.owns(e.ResourceType, found[c.from:c.to])
 		candidates = append(candidates, c)
 	}
 	switch {
@@ -139,7 +142,6 @@ func (r *run) takeIn(b *jsonscan.Bundle, body []byte, src source) (taken, error)
 	trusted := src.unattributed && outsiders == 0 && (src.chain == nil || src.chain.out.foreign == 0)
 	accepted := candidates[:0]
 	for _, c := range candidates {
-		out.owner = c.owner
 		if c.entry.Subsetted && (c.owner == ours || c.owner == unattributed || c.owner == undecided) {
 			r.readLater(c.entry.ResourceType, c.id, "only parts of it came (SUBSETTED)", src)
 			continue
@@ -174,7 +176,7 @@ func (r *run) takeIn(b *jsonscan.Bundle, body []byte, src source) (taken, error)
 		case foreign: // counted above, never stored.
 		}
 	}
-	out.resources, err = r.accept(accepted, found, src)
+	out.resources, out.own, err = r.accept(accepted, found, urns, src)
 	return out, err
 }
 
@@ -318,9 +320,9 @@ func (r *run) outcomeMeans(is Issue) (quirks.Outcome, bool) {
 }
 
 // accept copies resources off the page, notes what they refer to, and hands them to the writer.
-func (r *run) accept(accepted []candidate, found []refs.Found, src source) ([]Resource, error) {
+func (r *run) accept(accepted []candidate, found []refs.Found, urns map[string]bool, src source) (resources []Resource, own int, err error) {
 	if err := r.lookUpTargets(accepted, found); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	fresh := accepted[:0]
 	size := 0
@@ -340,9 +342,12 @@ func (r *run) accept(accepted []candidate, found []refs.Found, src source) ([]Re
 		if typ == "Patient" {
 			r.people.link(found[c.from:c.to])
 		}
-		r.front.wantAll(r, typ, found[c.from:c.to])
+		r.front.note(typ, c.id, urns, found[c.from:c.to])
 		if c.elsewhere > 0 {
-			r.front.skipped["contents that an Attachment.url names"] += c.elsewhere
+			r.front.Skip(refs.Skipped{Reason: "contents that an Attachment.url names", Count: c.elsewhere})
+		}
+		if c.named && c.owner == ours {
+			own++
 		}
 	}
 	r.ledger.mu.Lock() // what is marked is counted, for whoever saves both.
@@ -356,12 +361,12 @@ func (r *run) accept(accepted []candidate, found []refs.Found, src source) ([]Re
 	r.ledger.mu.Unlock()
 	r.mu.Unlock()
 	if len(fresh) == 0 {
-		return nil, nil
+		return nil, 0, nil
 	}
 	r.maskedResources(fresh)
 	now := time.Now()
 	all := make([]byte, 0, size)
-	resources := make([]Resource, len(fresh))
+	resources = make([]Resource, len(fresh))
 	for i, c := range fresh {
 		start := len(all)
 		all = append(all, c.entry.Resource...)
@@ -382,7 +387,7 @@ func (r *run) accept(accepted []candidate, found []refs.Found, src source) ([]Re
 	}
 	if err := r.writer.deliver(r.ctx, resources); err != nil {
 		r.undo(resources)
-		return nil, err
+		return nil, 0, err
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -394,7 +399,47 @@ func (r *run) accept(accepted []candidate, found []refs.Found, src source) ([]Re
 		delete(r.rereads, res.Type+"/"+res.ID)
 		addRepairs(&r.ledger.typ(res.Type).repairs, res.Repairs)
 	}
-	return resources, nil
+	return resources, own, nil
+}
+
+// page looks at what a page says beside its resources: under which other base URL the server knows itself, and which entries a urn names.
+func (r *run) page(b *jsonscan.Bundle) (urns map[string]bool) {
+	for i := range b.Entries {
+		e := &b.Entries[i]
+		if e.FullURL == "" || e.Err != nil {
+			continue
+		}
+		ref := refs.Parse(e.FullURL)
+		switch {
+		case ref.Kind == refs.URN && e.ID != "":
+			if urns == nil {
+				urns = map[string]bool{}
+			}
+			urns[ref.ID] = true
+		case ref.Kind == refs.Absolute && ref.Type == e.ResourceType && ref.ID == e.ID:
+			r.people.alias(ref.Base)
+		}
+	}
+	for _, l := range b.Links {
+		if l.Relation == "self" && len(l.URL) <= transport.MaxLink {
+			if u, err := url.Parse(l.URL); err == nil && u.User == nil && u.Host != "" {
+				u.RawQuery, u.Fragment = "", ""
+				if base, typ, ok := cutLastSegment(strings.TrimRight(u.String(), "/")); ok && isTypeName(typ) && !strings.HasSuffix(base, "/Patient/"+r.asking) {
+					r.people.alias(base)
+				}
+			}
+		}
+	}
+	return urns
+}
+
+// cutLastSegment cuts a path at its last slash.
+func cutLastSegment(path string) (before, last string, ok bool) {
+	i := strings.LastIndexByte(path, '/')
+	if i < 0 {
+		return "", path, false
+	}
+	return path[:i], path[i+1:], true
 }
 
 // undo forgets resources that did not get on their way to the store.

@@ -48,6 +48,22 @@ func effects(t *testing.T) map[string]check {
 			codes[fmtName(form, code)] = status(code, issue)
 		}
 	}
+	ids := func(n int) string {
+		return "Observation?_id=" + strings.ReplaceAll(strings.Join(truth[:n], ","), "Observation/", "")
+	}
+	readOf := func(typ string, code int) check {
+		return func(t *testing.T, f fhirtest.Fault) {
+			t.Helper()
+			for ref := range faulty().Want("p") {
+				if strings.HasPrefix(ref, typ+"/") {
+					all(answers(ref, code, ""), answers(typ+"?_id="+ref[len(typ)+1:], 200, "Bundle"))(t, f)
+					return
+				}
+			}
+			t.Errorf("no %s", typ)
+		}
+	}
+	codes["Status(403).For(Practitioner).On(read)"] = readOf("Practitioner", http.StatusForbidden)
 	practitioner := func(f func(ref string) check) check {
 		for ref := range faulty().Want("p") {
 			if strings.HasPrefix(ref, "Practitioner/") {
@@ -223,6 +239,15 @@ func effects(t *testing.T) map[string]check {
 			_, id, _ := strings.Cut(ref, "/")
 			return answers(ref, 200, `"`+id+`-merged"`)
 		}),
+		"WrongTypeOnRead":    practitioner(func(ref string) check { return answers(ref, 200, `"resourceType":"Basic"`) }),
+		"IDListFindsNothing": all(finds(ids(1), 1), finds(ids(3), 0)),
+		"IDListCut":          all(finds(ids(2), 2), finds(ids(3), 2)),
+		"IDListRefused":      all(finds(ids(1), 1), answers(ids(2), 400, "_id")),
+		"IDIgnored":          all(finds(ids(1), everybody), first(func(b *bundle) bool { return *b.Total == n })),
+		"OtherName": first(func(b *bundle) bool {
+			return b.Entry[0].FullURL == "http://10.0.66.99:8080/fhir/"+truth[0] && b.link("self") == "http://10.0.66.99:8080/fhir/"+obs &&
+				strings.HasPrefix(b.link("next"), faulty().BaseURL())
+		}),
 		"OddBundle": oddBundle,
 		"HugePage": all(length(n, 1), func(t *testing.T, f fhirtest.Fault) {
 			t.Helper()
@@ -245,6 +270,7 @@ func effects(t *testing.T) map[string]check {
 			"ParamIgnored(_lastUpdated)": finds(obs+"&_lastUpdated=lt1900", n),
 			"ParamIgnored(subject)":      all(finds("Observation?subject=p", everybody), finds(obs, n)),
 			"ParamIgnored(_count)":       first(full),
+			"ParamIgnored(_id)":          all(finds(ids(1), everybody), first(full)),
 		}),
 		"ParamFindsNothing": all(finds("DocumentReference?patient=p", 0), finds("DocumentReference?subject=p", 2), finds(obs, n)),
 		"ParamRejected":     all(answers(obs, 400, "patient"), finds("Observation?subject=p", n), finds("Goal?patient=p", 1)),

@@ -63,6 +63,10 @@ func Faults() []Fault {
 		Subsetted(), BrokenEntry("NaN"), BrokenEntry("\"raw \x01 control\""), EntryWithoutID(), EntryWithoutResource(), EntriesWithoutFullURL(),
 		WrongIDOnRead(), WrongIDOnRead().For("Practitioner"), OddBundle(), HugePage(1 << 20), HeavyEntries(1 << 10),
 
+		// Searches by several ids, reads by one, and names.
+		IDListFindsNothing(), IDListCut(2), IDListRefused(1), IDIgnored(), ParamIgnored("_id"), WrongTypeOnRead().For("Practitioner", "Organization"),
+		Status(http.StatusForbidden).For("Practitioner").On(Read), OtherName("http://10.0.66.99:8080/fhir"),
+
 		// What a search means.
 		FilterIgnored(), FilterIgnored().For("Observation"), ParamIgnored("_lastUpdated"), ParamIgnored("subject"), ParamIgnored("_count"), ParamFindsNothing("patient").For("DocumentReference"), ParamRejected("patient").For("Observation"),
 		ParamRequired("category").For("Observation"), ParamRequired("status").For("Observation"), ParamRequired("category", "code").For("Observation"), ParamRequired("_id").For("Goal"),

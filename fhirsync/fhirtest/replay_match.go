@@ -98,7 +98,13 @@ func parseParams(query string, unescape func(string) string) []param {
 	}
 	for piece := range strings.SplitSeq(query, "&") {
 		name, value, has := strings.Cut(piece, "=")
-		out = append(out, param{unescape(name), unescape(value), has})
+		p := param{unescape(name), unescape(value), has}
+		if p.name == "_id" { // the order of a list means nothing, and who lists ids in order has others here.
+			ids := strings.Split(p.value, ",")
+			slices.Sort(ids)
+			p.value = strings.Join(ids, ",")
+		}
+		out = append(out, p)
 	}
 	slices.SortStableFunc(out, func(a, b param) int { return strings.Compare(a.name, b.name) })
 	return out

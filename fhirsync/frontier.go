@@ -1,0 +1,247 @@
+package fhirsync
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/fhirsync/fhirsync-go/refs"
+)
+
+// frontier is what the record refers to and what became of it. It is guarded by run.mu.
+type frontier struct {
+	refs.Frontier
+
+	// away are absolute references, as written, to bases that are not known to be this server's. Another page can still show that they are.
+	away map[string]*away
+	// open are targets that were taken and have not come: a saved state must not forget them.
+	open map[string]refs.Target
+	// gone are those that were not there when they were read by themselves, in this sync or lately, by Type/id.
+	gone map[string]*missing
+	lost int // of gone: in this sync
+
+	denied map[string]int // by type: reads that were refused
+	lists  map[string]int // by type: ids of one search, where that was lowered in this sync
+}
+
+// away is an absolute reference and how often it was met.
+type away struct {
+	typ   string // of the resource that holds it
+	hops  refs.Hops
+	found refs.Found
+	count int
+}
+
+// missing is a target that is not there.
+type missing struct {
+	path  string // of an element that names it
+	at    time.Time
+	named bool // in this sync
+	told  bool // the ledger has it
+}
+
+// maxAway bounds the memory for references to elsewhere; more than these are counted at once.
+const maxAway = 2000
+
+// Reasons of ours why a reference is not followed.
+const (
+	otherPatient refs.Reason = "references to other patients"
+	ofGroup      refs.Reason = "references of a Group or Person"
+	ofLink       refs.Reason = "references of Patient.link"
+	conditional  refs.Reason = "conditional references"
+)
+
+func newFrontier(r *run) frontier {
+	return frontier{
+		Frontier: refs.Frontier{Policy: r.opts.References, Here: r.people.here, Held: r.held, Follow: r.follows},
+		away:     map[string]*away{}, open: map[string]refs.Target{}, gone: map[string]*missing{}, denied: map[string]int{}, lists: map[string]int{},
+	}
+}
+
+// held tells whether a target need not be asked for: it has come, or was found not to be there. The caller holds run.mu.
+func (r *run) held(t *refs.Target) bool {
+	if r.isHere(identOf(t.Type, t.ID)) {
+		return true
+	}
+	m := r.front.gone[t.Type+"/"+t.ID]
+	if m != nil {
+		m.named, m.path = true, cmp.Or(t.Path, m.path)
+	}
+	return m != nil
+}
+
+// follows decides whether a reference may be followed at all. The caller holds run.mu.
+func (r *run) follows(typ string, x *refs.Found) (refs.Reason, bool) {
+	to := x.Ref.Type
+	switch {
+	case to == "Patient" && x.Ref.Kind != refs.Conditional && r.people.isOwn(x.Ref.ID):
+		return "", false
+	case to == "Patient":
+		return otherPatient, false
+	case typ == "Group" || typ == "Person":
+		return ofGroup, false // they lead to other people.
+	case strings.HasPrefix(x.Path, "Patient.link."):
+		return ofLink, false
+	case x.Ref.Kind == refs.Conditional:
+		return conditional, false
+	}
+	return "", r.wants(to)
+}
+
+// goneAge is how long it is believed of a target that it is not there.
+const goneAge = 3 * 24 * time.Hour
+
+// note notes the references of a resource that was accepted. urns are what names an entry of the page it came on. The caller holds run.mu.
+func (f *frontier) note(typ, id string, urns map[string]bool, found []refs.Found) {
+	hops := f.Hops(typ, id)
+	for i := range found {
+		x := &found[i]
+		switch {
+		case x.Ref.Kind == refs.URN && urns[x.Ref.ID]:
+			continue // it is on the same page.
+		case x.Source == refs.FromReference && x.Ref.Kind == refs.Absolute && !f.Here(x.Ref.Base) && f.hold(typ, hops, x):
+			continue
+		}
+		f.Add(typ, hops, *x)
+	}
+}
+
+// hold keeps a reference to elsewhere until all pages have come.
+func (f *frontier) hold(typ string, hops refs.Hops, x *refs.Found) bool {
+	if known := f.away[x.Text]; known != nil {
+		known.count++
+		known.hops = min(known.hops, hops)
+		return true
+	}
+	if len(f.away) >= maxAway {
+		return false
+	}
+	f.away[x.Text] = &away{typ: typ, hops: hops, found: *x, count: 1}
+	return true
+}
+
+// settleAway follows those references to elsewhere of which it has turned out that they lead to this server, or, at the end, counts all.
+func (f *frontier) settleAway(all bool) {
+	for text, a := range f.away {
+		if !all && !f.Here(a.found.Ref.Base) {
+			continue
+		}
+		for range a.count {
+			f.Add(a.typ, a.hops, a.found)
+		}
+		delete(f.away, text)
+	}
+}
+
+// waveOf sorts types by how likely resources of other types still name them: who is named by everybody is asked for last, when all are known.
+var waveOf = map[string]int{
+	"PractitionerRole": 1, "OrganizationAffiliation": 1, "HealthcareService": 2, "Practitioner": 3, "Location": 4, "Organization": 5, "Endpoint": 6,
+}
+
+// maxDeferred bounds the targets among which some are left for later: sorting them again and again has its cost.
+const maxDeferred = 20_000
+
+// takeWave gives what is to be asked for next, and whether it is all there is for now.
+func (r *run) takeWave() []refs.Target {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	f := &r.front
+	f.settleAway(false)
+	all := f.Take()
+	if len(all) == 0 {
+		return nil
+	}
+	wave := all
+	if len(all) <= maxDeferred {
+		first := waveOf[slices.MinFunc(all, func(a, b refs.Target) int { return cmp.Compare(waveOf[a.Type], waveOf[b.Type]) }).Type]
+		var later []refs.Target
+		wave = nil
+		for _, t := range all {
+			if waveOf[t.Type] == first {
+				wave = append(wave, t)
+			} else {
+				later = append(later, t)
+			}
+		}
+		f.Put(later...)
+	}
+	for _, t := range wave {
+		f.open[t.Literal()] = t
+	}
+	return wave
+}
+
+// came notes that a target has come, or that it need not.
+func (r *run) came(t *refs.Target) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.front.open, t.Literal())
+}
+
+// notThere notes that a target was not there when it was read by itself.
+func (r *run) notThere(t *refs.Target) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.front.lost++
+	delete(r.front.open, t.Literal())
+	r.front.gone[t.Literal()] = &missing{path: t.Path, at: time.Now(), named: true, told: true}
+}
+
+// isOpen tells whether a target was asked for and has not come.
+func (f *frontier) isOpen(literal string) bool {
+	_, open := f.open[literal]
+	return open
+}
+
+// missed gives how many targets of this sync were not there.
+func (r *run) missed() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.front.lost
+}
+
+// skippedTexts say in the report why references were not followed.
+var skippedTexts = map[refs.Reason]string{
+	refs.Unresolved:  "references by urn that nothing on the page resolved",
+	refs.NoResource:  "references that name no resource",
+	refs.TypeOmitted: "references to types that the options leave out",
+	refs.TooFar:      "references further than the options go",
+	refs.TooMany:     "more references than are followed",
+	refs.OtherServer: "references to other servers",
+}
+
+// unfollowed gives what was not followed.
+func (r *run) unfollowed() []Gap {
+	gaps := r.notFollowed()
+	return slices.DeleteFunc(gaps, func(g Gap) bool {
+		typ, id := cutRef(g.Ref)
+		return g.Ref != "" && r.has(typ, id)
+	})
+}
+
+func (r *run) notFollowed() []Gap {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	f := &r.front
+	var gaps []Gap
+	f.settleAway(true)
+	for _, s := range f.Skipped() {
+		g := Gap{Reason: Skipped, Detail: cmp.Or(skippedTexts[s.Reason], string(s.Reason)), Count: s.Count}
+		if s.Reason == refs.TooMany {
+			g.Reason = Limited
+		}
+		g.Host = s.Host
+		gaps = append(gaps, g)
+	}
+	for ref, m := range f.gone {
+		if m.named && !m.told {
+			typ, _ := cutRef(ref)
+			gaps = append(gaps, Gap{
+				Type: typ, Ref: ref, Reason: Dangling,
+				Detail: "was not there when it was last asked for, on " + m.at.UTC().Format(time.DateOnly) + ", named by " + m.path,
+			})
+		}
+	}
+	return gaps
+}
