@@ -167,7 +167,7 @@ func TestResumedByWhatTheStoreHasSeen(t *testing.T) {
 	}{
 		"early":               {stop: 12 * time.Second},
 		"late":                {stop: 25 * time.Second},
-		"references":          {stop: 35 * time.Second},
+		"references":          {stop: 28 * time.Second},
 		"after a crash":       {stop: 25 * time.Second, crash: true},
 		"without a SeenStore": {stop: 25 * time.Second, forget: true},
 	} {
