@@ -258,12 +258,13 @@ func (r *run) conclude(ctx context.Context, q question, claimed bool, t *tally, 
 		r.refusedDefinitely(q, claimed, t.refused)
 		return nil //nolint:nilerr // the refusal is in the ledger now.
 	case t.once != nil:
-		if q.whole() && !t.unusual && (claimed || t.there || r.noCaps != nil) {
+		unusual := q.whole() && !t.unusual && (claimed || t.there || r.noCaps != nil) && !r.refusesAll()
+		if unusual {
 			if done, err := r.fanOut(ctx, q, t.once, strategy, yield); done || err != nil {
 				return err
 			}
 		}
-		if q.whole() && !t.unusual && (claimed || t.there || r.noCaps != nil) {
+		if unusual {
 			// Every usual form was refused, and so were the parts: by POST, or by compartment.
 			t.unusual = true
 			unusual := []form{{path: true}}
@@ -284,6 +285,15 @@ func (r *run) conclude(ctx context.Context, q question, claimed bool, t *tally, 
 	}
 	r.endBadly(q, Gap{Reason: Failed, Detail: "no form of the question was answered"})
 	return nil
+}
+
+// unheardAfter is how many types a server must refuse in every usual form, having answered nothing at all, until no other forms are tried.
+const unheardAfter = 3
+
+// refusesAll tells whether the server refuses whatever it is asked, as one does that wants something with each request (athenahealth wants
+// the practice): other forms of a question are of no use then. It is told of one more type that was refused.
+func (r *run) refusesAll() bool {
+	return r.unheard.Add(1) > unheardAfter && !r.heard.Load()
 }
 
 // remember notes a type that the server does not claim and has refused.
@@ -378,7 +388,8 @@ func (r *run) endBadly(q question, g Gap) {
 			return // nobody said that it could be asked like this.
 		}
 		g.Detail = "asked by " + q.via + ": " + g.Detail
-		if g.Reason == Foreign || g.Reason == Refused || g.Reason == Denied {
+		refused := g.StatusCode == http.StatusBadRequest || g.StatusCode == http.StatusUnprocessableEntity
+		if g.Reason == Foreign || g.Reason == Refused || g.Reason == Denied || refused {
 			g.Reason = Unproven
 		}
 		g.Type = q.typ
@@ -498,12 +509,17 @@ func (r *run) askFurther(ctx context.Context, typ, strategy string, yield func(*
 	return nil
 }
 
-// splitParam gives the parameter that questions for the type must have on this server, and all values that are known; "" where there is none.
+// splitParam gives the parameter that questions for the type must have on this server, and all values that are known, without those that
+// it has refused; "" where there is none.
 func (r *run) splitParam(typ string) (param, all string) {
 	param = r.knownSplit(typ)
 	for _, split := range r.splitsOf(typ) {
 		if split.Param == param {
-			return param, strings.Join(split.Codes(), ",")
+			codes := split.Codes()
+			r.mu.Lock()
+			refused := r.refusedValues[typ+" "+param]
+			r.mu.Unlock()
+			return param, strings.Join(slices.DeleteFunc(codes, func(code string) bool { return refused[code] }), ",")
 		}
 	}
 	return "", ""
@@ -537,38 +553,60 @@ func (r *run) resolveDoubts(ctx context.Context) error {
 // impossibleID is a logical id that no resource has.
 const impossibleID = "fhirsync-0-none"
 
+// probe finds something out about the server, once: those who want to know it at the same time wait, and where it cannot be had they do not
+// ask again in this sync. known tells whether it is known.
+func (r *run) probe(ctx context.Context, name string, known func(f *facts) bool, ask func()) {
+	have := func() (yes bool) {
+		r.server.facts.with(func(f *facts) { yes = known(f) })
+		return yes
+	}
+	if have() {
+		return
+	}
+	select {
+	case r.turn <- struct{}{}:
+		defer func() { <-r.turn }()
+	case <-ctx.Done():
+		return
+	}
+	if have() || r.probed[name] {
+		return
+	}
+	if r.probed == nil {
+		r.probed = map[string]bool{}
+	}
+	r.probed[name] = true
+	ask()
+}
+
 // saysNothing tells whether a status is the server's way of saying that nothing was found: one probe per server shows it.
 func (r *run) saysNothing(ctx context.Context, status int) bool {
-	known := 0
-	r.server.facts.with(func(f *facts) { known = f.nothing })
-	if known == 0 {
+	r.probe(ctx, "nothing", func(f *facts) bool { return f.nothing != 0 }, func() {
 		b := new(jsonscan.Bundle)
 		address := r.server.address(url.Values{"_id": {impossibleID}}, "Patient")
 		resp, err := r.send(ctx, "search", "Patient", forVerification, &transport.Request{Small: true, URL: address, Check: checkBundle(b)})
 		defer resp.Release()
-		if err != nil || resp == nil {
-			return false
+		if err == nil && resp != nil {
+			r.server.facts.with(func(f *facts) { f.nothing = resp.Status })
 		}
-		known = resp.Status
-		r.server.facts.with(func(f *facts) { f.nothing = known })
-	}
+	})
+	known := 0
+	r.server.facts.with(func(f *facts) { known = f.nothing })
 	return known == status
 }
 
 // sameForMadeUp tells whether a type that does not exist gets this status too: then it says nothing about the type that was asked for.
 func (r *run) sameForMadeUp(ctx context.Context, status int) bool {
-	known := 0
-	r.server.facts.with(func(f *facts) { known = f.madeUp })
-	if known == 0 {
+	r.probe(ctx, "made up", func(f *facts) bool { return f.madeUp != 0 }, func() {
 		address := r.server.address(url.Values{"patient": {r.asking}}, "FhirsyncProbe")
 		resp, err := r.send(ctx, "search", "", forVerification, &transport.Request{Small: true, URL: address})
 		defer resp.Release()
-		if err != nil || resp == nil {
-			return false
+		if err == nil && resp != nil {
+			r.server.facts.with(func(f *facts) { f.madeUp = resp.Status })
 		}
-		known = resp.Status
-		r.server.facts.with(func(f *facts) { f.madeUp = known })
-	}
+	})
+	known := 0
+	r.server.facts.with(func(f *facts) { known = f.madeUp })
 	return known == status
 }
 
@@ -577,29 +615,26 @@ const probeParam = "fhirsync-probe"
 
 // learnEcho finds out, once per server, what its self links are worth, and whether it refuses parameters that it does not know.
 func (r *run) learnEcho(ctx context.Context) {
-	known := echoUnknown
-	r.server.facts.with(func(f *facts) { known = f.echo })
-	if known != echoUnknown {
-		return
-	}
-	b := new(jsonscan.Bundle)
-	address := r.server.address(url.Values{"_id": {impossibleID}, probeParam: {"1"}}, "Patient")
-	resp, err := r.send(ctx, "search", "Patient", forVerification, &transport.Request{Small: true, URL: address, Check: checkBundle(b)})
-	defer resp.Release()
-	if err != nil || resp == nil {
-		return
-	}
-	what, rejects := echoNone, resp.Status == http.StatusBadRequest
-	if resp.Status == http.StatusOK && b.ResourceType == "Bundle" {
-		self := selfQuery(b)
-		switch {
-		case self.Has("_id") && self.Has(probeParam):
-			what = echoAll
-		case self.Has("_id"):
-			what = echoUsed
+	r.probe(ctx, "echo", func(f *facts) bool { return f.echo != echoUnknown }, func() {
+		b := new(jsonscan.Bundle)
+		address := r.server.address(url.Values{"_id": {impossibleID}, probeParam: {"1"}}, "Patient")
+		resp, err := r.send(ctx, "search", "Patient", forVerification, &transport.Request{Small: true, URL: address, Check: checkBundle(b)})
+		defer resp.Release()
+		if err != nil || resp == nil {
+			return
 		}
-	}
-	r.server.facts.with(func(f *facts) { f.echo, f.rejectsUnknown = what, rejects })
+		what, rejects := echoNone, resp.Status == http.StatusBadRequest
+		if resp.Status == http.StatusOK && b.ResourceType == "Bundle" {
+			self := selfQuery(b)
+			switch {
+			case self.Has("_id") && self.Has(probeParam):
+				what = echoAll
+			case self.Has("_id"):
+				what = echoUsed
+			}
+		}
+		r.server.facts.with(func(f *facts) { f.echo, f.rejectsUnknown = what, rejects })
+	})
 }
 
 // selfQuery gives the parameters of the self link; nil if there are none.

@@ -24,6 +24,7 @@ const (
 	maxEmptyPages = 100  // in a row, each with a next link
 	fewEmptyPages = 5    // the same, where Bundle.total says that nothing more is to come
 	maxStalePages = 5    // in a row, with entries of which none is new to the chain
+	maxAgain      = 2    // pages of a chain that came before, with a next link to an address that is new
 	maxRestarts   = 2    // of a chain whose page links expired
 	maxQuery      = 4000 // bytes of a query, beyond which it is sent by POST
 	maxForeign    = 500  // resources of other patients after which a question is given up
@@ -62,6 +63,7 @@ type chain struct {
 	hashes    map[[32]byte]bool  // pages by what was on them
 	urls      map[string]bool    // pages by address
 	empty     int                // empty pages in a row
+	again     int                // pages that came before
 	held      []jsonscan.Entry   // matches that name no patient, until the chain has ended
 	mended    []*mended          // what was repaired of them, by position
 	heldBytes int
@@ -284,7 +286,7 @@ func (c *chain) settleHeld() {
 
 // follow asks for the first page and goes on to the last.
 func (c *chain) follow(ctx context.Context) outcome {
-	c.out.pages, c.empty, c.stale, c.entries = 0, 0, 0, 0
+	c.out.pages, c.empty, c.stale, c.again, c.entries = 0, 0, 0, 0, 0
 	c.pass = map[ident]struct{}{}
 	c.hashes, c.urls = map[[32]byte]bool{}, map[string]bool{}
 	c.out.asked = c.count
@@ -433,13 +435,27 @@ func (c *chain) next(page *fetched) (next *url.URL, mapped bool, done func()) {
 		return func() { c.out.early, c.out.why = true, why }
 	}
 	if seen {
-		return nil, false, sign("a page came again")
+		c.again++
 	}
 	paging := &c.r.server.quirks.set.Paging
 	if style := deref(paging.Style); c.q.op == nil && style != "" && style != quirks.Links {
+		if seen {
+			return nil, false, sign("a page came again")
+		}
 		return c.counted(page, style, sign)
 	}
-	if !has {
+	// A server that pages by offset gives a page again when something is written meanwhile. What follows it is still worth having; whether
+	// the page took the place of another one shows at the end.
+	switch {
+	case seen && (!has || c.again > maxAgain):
+		return nil, false, sign("a page came again")
+	case !has && c.again > 0:
+		return nil, false, func() {
+			if !c.out.hadTotal || c.out.totals || c.out.total != len(c.pass) {
+				sign("a page came again")()
+			}
+		}
+	case !has:
 		return nil, false, nothing
 	}
 	if deref(paging.Stop) == quirks.EmptyPage && isEmpty(b) {

@@ -204,10 +204,14 @@ func (f *filler) between(ctx context.Context, param string, from, to time.Time, 
 	return f.between(ctx, param, mid, to, finest) && first
 }
 
+// refusedFirst is how many values are tried until a parameter of which none was accepted is given up.
+const refusedFirst = 3
+
 // byValues asks for the type by each value of a parameter.
 func (f *filler) byValues(ctx context.Context, param string, values []string) (answered, whole bool) {
 	whole = true
 	f.parts, f.idle, f.overlap, f.lost = nil, 0, false, false
+	var refused []string
 	for _, v := range values {
 		if f.done() {
 			break
@@ -220,11 +224,31 @@ func (f *filler) byValues(ctx context.Context, param string, values []string) (a
 		}
 		answered = answered || ok
 		whole = whole && all
-		if !ok && !answered && !f.stubborn {
+		if !ok && a.err != nil && a.err.refusal() == refusedOnce {
+			refused = append(refused, v)
+		}
+		if !ok && !answered && !f.stubborn && (len(refused) >= refusedFirst || a.err == nil || a.err.refusal() != refusedOnce) {
 			return false, false // the parameter is not understood: the other values are of no use.
 		}
 	}
+	if answered {
+		f.r.refuses(f.typ, param, refused)
+	}
 	return answered, whole
+}
+
+// refuses notes values that the server does not take.
+func (r *run) refuses(typ, param string, values []string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.refusedValues == nil {
+		r.refusedValues = map[string]map[string]bool{}
+	}
+	known := map[string]bool{}
+	for _, v := range values {
+		known[v] = true
+	}
+	r.refusedValues[typ+" "+param] = known
 }
 
 // fill brings what the answer for a whole type left out. The answer is changed to what is known then: its matches, and whether signs of

@@ -25,7 +25,7 @@ func (f *facts) refusesRiders(typ string) bool {
 
 // withoutRiders decides whether a refused search is worth asking without its riders. Whether they were the reason shows when it is answered.
 func (c *chain) withoutRiders(e *ServerError) bool {
-	if c.bare || !c.rode {
+	if c.bare || !c.rode || c.r.ridersAreFine(c.q.typ) || c.r.unheard.Load() > unheardAfter && !c.r.heard.Load() {
 		return false
 	}
 	switch e.StatusCode {
@@ -52,7 +52,15 @@ func (c *chain) learnRiders(f *facts) {
 		f.noRiders[c.q.typ] = c.bareFor
 	case c.rode:
 		f.ridersRode = true
+		c.r.rode.Store(c.q.typ, true)
 	}
+}
+
+// ridersAreFine tells whether a search of the type was answered in this sync with its riders: that another one is refused is not because of
+// them.
+func (r *run) ridersAreFine(typ string) bool {
+	_, yes := r.rode.Load(typ)
+	return yes
 }
 
 // ridersLeftBehind enters into the ledger that types could not ride on all searches on which metadata lets them.

@@ -68,13 +68,21 @@ type run struct {
 
 	inner      map[string]inner // answers that came in a batch, by address; guarded by mu
 	innerBytes int
-	probing    sync.Mutex // one probe for batches
+	probing    sync.Mutex      // one probe for batches
+	turn       chan struct{}   // holds one: a probe at a time of what the server is like
+	probed     map[string]bool // guarded by turn
+
+	rode sync.Map // types of which a search was answered with what rides on it
+
+	refusedValues map[string]map[string]bool // by type and parameter: values that the server refuses; guarded by mu
 
 	verifying atomic.Int32 // answers are being changed: see verify
 	filled    atomic.Int64 // parts asked for to fill what was cut
 	asked     atomic.Bool  // a whole question has been asked: the first one is never put off
 	noTotals  atomic.Bool  // _total is refused
 	answered  atomic.Bool  // anything at all came from the server
+	heard     atomic.Bool  // an answer to a question, beside metadata
+	unheard   atomic.Int64 // whole questions that were refused in every usual form
 	purpose   [4]atomic.Int64
 	resent    atomic.Int64
 
@@ -155,7 +163,7 @@ func (c *Client) newRun(srv Server, patientID string, opts *SyncOptions) (*run, 
 	r := &run{
 		client: c, server: s, id: rand.Text(), patientID: patientID, asking: patientID, strategy: c.cfg.Strategy,
 		people: newPeople(s.base, patientID), seen: map[ident]uint16{}, names: []string{""}, nameIDs: map[string]uint16{},
-		answeredAll: map[string]bool{}, rereads: map[string]reread{}, late: map[string]bool{},
+		answeredAll: map[string]bool{}, rereads: map[string]reread{}, late: map[string]bool{}, turn: make(chan struct{}, 1),
 		caps: &quirks.Capabilities{}, stated: &quirks.Capabilities{},
 		looks: looking{open: map[uint64]struct{}{}, known: map[ident]struct{}{}},
 	}
@@ -494,6 +502,9 @@ func (r *run) send(ctx context.Context, op, typ string, why purpose, req *transp
 	resp, err := r.server.http.Do(ctx, req)
 	if resp != nil && resp.Status != 0 {
 		r.answered.Store(true)
+		if resp.Status == http.StatusOK && why != forMetadata {
+			r.heard.Store(true)
+		}
 	}
 	if pause, ok := errors.AsType[*transport.PauseError](err); ok {
 		r.comeBack(op, typ, req, resp, pause)
