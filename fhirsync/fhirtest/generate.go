@@ -73,7 +73,15 @@ func Generate(o Options) *Record {
 func choose(only []string, n int) []kind {
 	all := ownKinds()
 	if len(only) > 0 {
-		all = slices.DeleteFunc(all, func(k kind) bool { return !slices.Contains(only, k.typ) })
+		var chosen []kind
+		for _, k := range all {
+			for _, name := range only {
+				if name == k.typ {
+					chosen = append(chosen, k)
+				}
+			}
+		}
+		all = chosen
 		out := make([]kind, 0, max(n, 0))
 		for i := 0; i < n && len(all) > 0; i++ {
 			out = append(out, all[i%len(all)])

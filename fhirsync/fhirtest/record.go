@@ -72,7 +72,8 @@ type Options struct {
 	// Attachments is the number of DocumentReferences, beyond Size, whose content is a Binary named by Attachment.url.
 	// The Binary is among Referenced, and so part of what a client must bring.
 	Attachments int
-	// Types limits the own resources to these types, evenly; the Patient is always there. Unknown names are left out. Empty: all.
+	// Types limits the own resources to these types, evenly, or more of those that are named more than once; the Patient is always there.
+	// Unknown names are left out. Empty: all.
 	Types []string
 	// ID makes the logical id of a resource, the n-th of its type from 0, those of nobody included. The ids of a type must differ, and so
 	// must those of two records on one server. nil: ids that clash where FHIR allows it.

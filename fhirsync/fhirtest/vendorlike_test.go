@@ -161,3 +161,14 @@ func TestIDsOfOnesOwn(t *testing.T) {
 		t.Errorf("%d Observations", len(got))
 	}
 }
+
+func TestTypesMoreThanOnce(t *testing.T) {
+	t.Parallel()
+	got := map[string]int{}
+	for _, r := range fhirtest.Generate(fhirtest.Options{Seed: 4, Size: 41, Types: []string{"Goal", "Observation", "Observation", "Observation"}}).Resources {
+		got[r.Type]++
+	}
+	if diff := cmp.Diff(map[string]int{"Patient": 1, "Observation": 30, "Goal": 10}, got); diff != "" {
+		t.Errorf("types (-want +got):\n%s", diff)
+	}
+}
