@@ -106,10 +106,10 @@ func (r *run) forms(typ string) []form {
 			out = append(out, f)
 		}
 	}
-	for _, f := range r.preferred(&r.server.quirks.caller, typ, params) {
+	for _, f := range r.preferred(r.server.quirks.ownOf(typ), params) {
 		add(f)
 	}
-	known := r.preferred(&r.server.quirks.set, typ, params)
+	known := r.preferred(r.quirk(typ), params)
 	r.server.facts.with(func(f *facts) {
 		if learned, ok := f.forms[typ]; ok {
 			add(learned)

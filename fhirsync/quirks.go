@@ -25,7 +25,7 @@ type adaptation struct {
 	warnings []string       // for people
 	params   map[string]bool
 
-	types sync.Map // by type: quirks.Type
+	types, own sync.Map // by type: *quirks.Type, of the whole set and of the caller's
 }
 
 // adapt finds out what is known about the server. caps is what it says about itself; nil as long as that is not known.
@@ -117,12 +117,17 @@ func strconvQuote(s string) string { return `"` + printable(s, 64) + `"` }
 func is(flag *bool, to bool) bool { return flag != nil && *flag == to }
 
 // of gives what is different for one type. The caller does not change it.
-func (a *adaptation) of(typ string) *quirks.Type {
-	if t, ok := a.types.Load(typ); ok {
+func (a *adaptation) of(typ string) *quirks.Type { return typeIn(&a.types, &a.set, typ) }
+
+// ownOf is of by what the caller says alone.
+func (a *adaptation) ownOf(typ string) *quirks.Type { return typeIn(&a.own, &a.caller, typ) }
+
+func typeIn(known *sync.Map, set *quirks.Set, typ string) *quirks.Type {
+	if t, ok := known.Load(typ); ok {
 		return t.(*quirks.Type) //nolint:forcetypeassert // nothing else is stored.
 	}
-	t := a.set.Type(typ)
-	a.types.Store(typ, &t)
+	t := set.Type(typ)
+	known.Store(typ, &t)
 	return &t
 }
 
@@ -177,12 +182,8 @@ func (r *run) claimed(typ string) bool {
 	return r.stated.ClaimsSearch(typ, params...)
 }
 
-// preferred gives the forms in which a Set wants a type to be asked for; none if it does not say.
-func (r *run) preferred(set *quirks.Set, typ string, params []string) []form {
-	if len(set.Types) == 0 {
-		return nil
-	}
-	t := set.Type(typ)
+// preferred gives the forms in which a type is to be asked for; none if that is not said.
+func (r *run) preferred(t *quirks.Type, params []string) []form {
 	if t.Patient == nil && t.PatientValue == nil {
 		return nil
 	}
@@ -210,7 +211,7 @@ func (r *run) preferred(set *quirks.Set, typ string, params []string) []form {
 func (r *run) pageSize(typ string) int {
 	learned, index := 0, 0
 	r.server.facts.with(func(f *facts) { learned, index = pageSizes[f.pageSize], f.pageSize })
-	if own := r.server.quirks.caller.Type(typ).PageSize; own != nil {
+	if own := r.server.quirks.ownOf(typ).PageSize; own != nil {
 		return *own
 	}
 	known := r.quirk(typ).PageSize
@@ -297,7 +298,7 @@ func (r *run) splitsOf(typ string) []compartment.Split {
 func (r *run) knownSplit(typ string) string {
 	param := ""
 	r.server.facts.with(func(f *facts) { param = f.splits[typ] })
-	return cmp.Or(deref(r.server.quirks.caller.Type(typ).FanOut.Param), param, deref(r.quirk(typ).FanOut.Param))
+	return cmp.Or(deref(r.server.quirks.ownOf(typ).FanOut.Param), param, deref(r.quirk(typ).FanOut.Param))
 }
 
 // furtherOf are questions beside that for the whole type.
