@@ -17,6 +17,7 @@ type facts struct {
 
 	caps   *quirks.Capabilities
 	capsAt time.Time
+	noCaps *ServerError // how they were refused, at capsAt, by a server that is known to have none
 
 	when      map[string]stamp // by name of the fact
 	expiredAt time.Time
@@ -105,7 +106,23 @@ func (f *facts) statement(age time.Duration) *quirks.Capabilities {
 func (f *facts) setStatement(c *quirks.Capabilities) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.caps, f.capsAt = c, time.Now()
+	f.caps, f.capsAt, f.noCaps = c, time.Now(), nil
+}
+
+// refusedStatement gives how metadata was refused lately; nil if it was not.
+func (f *facts) refusedStatement(age time.Duration) *ServerError {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if time.Since(f.capsAt) < age {
+		return f.noCaps
+	}
+	return nil
+}
+
+func (f *facts) setRefused(e *ServerError) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.caps, f.capsAt, f.noCaps = nil, time.Now(), e
 }
 
 // uncounted tells whether a count of the type is of no use. The caller holds the lock.

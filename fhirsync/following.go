@@ -20,7 +20,13 @@ type following struct {
 var usualFollowing = following{listIDs: 50, listAddress: 2000, denials: 5, missing: 1000}
 
 // following gives the bounds for this server.
-func (r *run) following() following { return usualFollowing }
+func (r *run) following() following {
+	f := usualFollowing
+	if n := r.server.quirks.set.References.DeniedAfter; n != nil {
+		f.denials = *n
+	}
+	return f
+}
 
 // wave is some targets that are asked for together, each with its obligation.
 type wave struct {

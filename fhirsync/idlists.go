@@ -23,6 +23,9 @@ const listsRefused = 3
 // listLength gives how many ids a search for the type may have; less than 2: lists are of no use.
 func (r *run) listLength(typ string) int {
 	most := r.following().listIDs
+	if n := r.quirk(typ).IDsPerSearch; n != nil {
+		most = min(most, *n)
+	}
 	if r.reach(typ) != quirks.BySearch {
 		return 0
 	}

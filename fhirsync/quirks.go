@@ -2,7 +2,6 @@ package fhirsync
 
 import (
 	"cmp"
-	"errors"
 	"maps"
 	"net/url"
 	"slices"
@@ -139,9 +138,6 @@ func (a *adaptation) names() []string {
 	}
 	return out
 }
-
-// errNoMetadata says that the CapabilityStatement was not asked for.
-var errNoMetadata = errors.New("this server is known to have none")
 
 // quirk gives what is different for one type.
 func (r *run) quirk(typ string) *quirks.Type { return r.server.quirks.of(typ) }

@@ -1,9 +1,9 @@
 package fhirsync_test
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -96,13 +96,13 @@ func choose[T any](r *rand.Rand, values ...T) *T {
 // what an answer means, which nobody else can know.
 func TestWrongQuirksLoseNothingInSilence(t *testing.T) {
 	t.Parallel()
-	seeds := 400
+	seeds := 150
 	if testing.Short() {
 		seeds = 40
 	}
 	faults := append(fhirtest.Faults(), fhirtest.Fault{}, fhirtest.Fault{}, fhirtest.Fault{})
 	for seed := range uint64(seeds) {
-		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
 			t.Parallel()
 			r := rand.New(rand.NewPCG(seed, 7))
 			set, fault := wrongSet(r), faults[r.IntN(len(faults))]

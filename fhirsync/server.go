@@ -199,11 +199,12 @@ const metadataAge = time.Hour
 // capabilities gives the server's CapabilityStatement, from memory if it was read lately. ask sends the request for a sync, which counts
 // it; nil: nobody counts.
 func (s *server) capabilities(ctx context.Context, ask func(*transport.Request) (*transport.Response, error)) (*quirks.Capabilities, error) {
-	if s.quirks.set.Metadata != nil && *s.quirks.set.Metadata == quirks.MetadataSkip {
-		return nil, &ServerError{Op: "metadata", Err: errNoMetadata}
-	}
 	if caps := s.facts.statement(metadataAge); caps != nil {
 		return caps, nil
+	}
+	skip := deref(s.quirks.set.Metadata) == quirks.MetadataSkip
+	if known := s.facts.refusedStatement(metadataAge); skip && known != nil {
+		return nil, known
 	}
 	if ask == nil {
 		ask = func(r *transport.Request) (*transport.Response, error) { return s.http.Do(ctx, r) }
@@ -221,6 +222,9 @@ func (s *server) capabilities(ctx context.Context, ask func(*transport.Request) 
 	}
 	if resp.Status != http.StatusOK {
 		fail.Issues = issuesOf(resp.Body())
+		if skip && fail.refusal() == refusedType {
+			s.facts.setRefused(fail)
+		}
 		return nil, fail
 	}
 	caps, err := quirks.ParseCapabilities(resp.Body())

@@ -28,7 +28,8 @@ type Set struct {
 	Types map[string]Type `json:"types,omitempty"`
 	// Paging is how an answer goes on.
 	Paging Paging `json:"paging,omitzero"`
-	// Metadata is whether the CapabilityStatement is asked for. It is known before the software is, so that only the base URL can say it.
+	// Metadata is whether the CapabilityStatement is asked for. That is decided before the software is known, so that only the base URL can
+	// say it.
 	Metadata *Metadata `json:"metadata,omitempty"`
 	// Everything describes Patient/$everything.
 	Everything Everything `json:"everything,omitzero"`
@@ -136,6 +137,8 @@ type Type struct {
 	RevIncludes []string `json:"revIncludes,omitempty"`
 	// PageSize is the size of page that is asked for. 0 asks for none.
 	PageSize *int `json:"pageSize,omitempty"`
+	// IDsPerSearch is the most ids in one search by _id. 0 or 1: resources of the type are read one by one.
+	IDsPerSearch *int `json:"idsPerSearch,omitempty"`
 }
 
 // Reach is how resources of a type are come by.
@@ -229,7 +232,7 @@ type Metadata string
 // The two.
 const (
 	MetadataRead Metadata = "read"
-	MetadataSkip Metadata = "skip" // there is none
+	MetadataSkip Metadata = "skip" // there is none: once it was refused, it is not asked for again with every sync
 )
 
 // Everything describes Patient/$everything (https://hl7.org/fhir/R4/patient-operation-everything.html).
@@ -359,6 +362,8 @@ type References struct {
 	// Bases are other base URLs by which the server means itself in absolute references. They decide what a reference names; requests go
 	// to the server's own base URL all the same.
 	Bases []string `json:"bases,omitempty"`
+	// DeniedAfter is after how many refusals (403) of a type no further references to it are followed in a sync, which is a gap. Unset: 5.
+	DeniedAfter *int `json:"deniedAfter,omitempty"`
 }
 
 // Duration is a time.Duration that stands in JSON as "90s" or "2m".

@@ -165,6 +165,9 @@ func (c *checker) set(s *Set, path string) {
 			c.wrong(at("redacted["+strconv.Itoa(i)+"]"), "want a code")
 		}
 	}
+	if n := s.References.DeniedAfter; n != nil && *n < 1 {
+		c.wrong(at("references.deniedAfter"), "want a number above 0")
+	}
 	for i, b := range s.References.Bases {
 		if a := parseAddress(b); a == nil || a.scheme != "https" && a.scheme != "http" || strings.ContainsAny(b, "*?#@") {
 			c.wrong(at("references.bases["+strconv.Itoa(i)+"]"), "want a base URL")
@@ -260,6 +263,9 @@ func (c *checker) typ(t *Type, path string) {
 		if typ, param, ok := strings.Cut(v, ":"); !ok || !typeForm.MatchString(typ) || !paramForm.MatchString(param) {
 			c.wrong(join(path, "includes, revIncludes ["+strconv.Itoa(i)+"]"), "want TYPE:parameter")
 		}
+	}
+	if n := t.IDsPerSearch; n != nil && (*n < 0 || *n > maxList) {
+		c.wrong(join(path, "idsPerSearch"), "want a number from 0 to "+strconv.Itoa(maxList))
 	}
 	if n := t.PageSize; n != nil && (*n < 0 || *n > maxPage) {
 		c.wrong(join(path, "pageSize"), "want a number from 0 to "+strconv.Itoa(maxPage))
