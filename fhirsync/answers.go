@@ -80,36 +80,10 @@ var (
 	errOtherID = errors.New("came back under another id")
 )
 
-func isEarlyEnd(err error) bool { return errors.Is(err, io.ErrUnexpectedEOF) }
+// errEarlyEnd is what a truncated answer comes to.
+var errEarlyEnd = fmt.Errorf("answer ended early: %w", io.ErrUnexpectedEOF)
 
-// checkBundle makes a check that reads a page into b. What ends early, is no JSON or says that the trouble is passing is asked again.
-func checkBundle(b *jsonscan.Bundle) func(*transport.Response) error {
-	return func(resp *transport.Response) error {
-		body := resp.Body()
-		if resp.Status != http.StatusOK {
-			return checkRefusal(resp)
-		}
-		if !transport.LooksJSON(body) {
-			return transport.Again(transport.ErrNotJSON)
-		}
-		err := b.Split(body)
-		switch {
-		case isEarlyEnd(err):
-			return transport.Again(err)
-		case err != nil:
-			return err
-		case b.ResourceType == "OperationOutcome":
-			issues := errorIssues(issuesOf(body))
-			if anyCode(issues, transientCodes) {
-				return transport.Again(errOutcome)
-			}
-			return nil // an answer of its own kind, for the caller to read.
-		case b.ResourceType != "Bundle":
-			return errKind
-		}
-		return nil
-	}
-}
+func isEarlyEnd(err error) bool { return errors.Is(err, io.ErrUnexpectedEOF) }
 
 // checkRefusal asks again where an outcome says that the trouble is passing, whatever the status. Statuses that say so themselves are left
 // to the transport, which knows what to make of Retry-After.
@@ -121,30 +95,6 @@ func checkRefusal(resp *transport.Response) error {
 		return transport.Again(errOutcome)
 	}
 	return nil
-}
-
-// checkResource makes a check that reads the head of a single resource.
-func checkResource(head *jsonscan.Header) func(*transport.Response) error {
-	return func(resp *transport.Response) error {
-		body := resp.Body()
-		if resp.Status != http.StatusOK {
-			return checkRefusal(resp)
-		}
-		if !transport.LooksJSON(body) {
-			return transport.Again(transport.ErrNotJSON)
-		}
-		var err error
-		*head, err = jsonscan.Head(body)
-		switch {
-		case isEarlyEnd(err):
-			return transport.Again(err)
-		case err != nil:
-			return err
-		case head.ResourceType == "OperationOutcome" && anyCode(errorIssues(issuesOf(body)), transientCodes):
-			return transport.Again(errOutcome)
-		}
-		return nil
-	}
 }
 
 // asNotFHIR makes the error that callers know of one of the transport.

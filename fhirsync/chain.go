@@ -191,6 +191,7 @@ type fetched struct {
 	number int
 	mapped bool // its address was not the server's own and was mapped onto its origin
 	b      *jsonscan.Bundle
+	reader *pageReader
 	resp   *transport.Response
 	err    *ServerError
 	took   time.Duration
@@ -210,9 +211,9 @@ func (c *chain) fetch(ctx context.Context, address *url.URL, number int) *fetche
 	if !ok {
 		b = new(jsonscan.Bundle)
 	}
-	f := &fetched{number: number, b: b}
+	f := &fetched{number: number, b: b, reader: &pageReader{b: b, loose: true, due: c.askedType()}}
 	start := time.Now()
-	req := &transport.Request{URL: address, Later: number > 1, Check: checkBundle(b)}
+	req := &transport.Request{URL: address, Later: number > 1, Check: f.reader.check}
 	if c.q.op != nil {
 		req.HeaderTimeout = slowOperation
 		if number == 1 && c.post {
@@ -333,6 +334,7 @@ func (c *chain) broken(page *fetched) outcome {
 	defer page.release(c.r.client)
 	e := page.err
 	c.out.err = e
+	c.r.keepUnread(c.q.typ, page.resp, e)
 	switch {
 	case e.class == quirks.Restart:
 		return expired
@@ -508,9 +510,10 @@ func (c *chain) take(ctx context.Context, page *fetched, more bool) bool {
 		c.out.total, c.out.hadTotal = b.Total, true
 	}
 	before := len(c.pass)
-	c.r.noteBOM(page.resp.Body())
+	c.repaired(page)
 	got, err := c.r.takeIn(b, page.resp.Body(), source{
-		op: c.op(), typ: c.askedType(), strategy: c.strategy, chain: c, more: more, unattributed: !c.out.ignored && (c.form.param == "patient" || c.form.typed || c.form.param == "" || c.form.path),
+		op: c.op(), typ: c.askedType(), strategy: c.strategy, chain: c, more: more, before: page.resp.Source, address: page.resp.URL, plain: c.q.op == nil && !c.r.carries(c.q),
+		unattributed: !c.out.ignored && (c.form.param == "patient" || c.form.typed || c.form.param == "" || c.form.path),
 	})
 	if err != nil {
 		// The run is over; should it not be, the page is lost.
@@ -548,6 +551,28 @@ func (c *chain) take(ctx context.Context, page *fetched, more bool) bool {
 		return false
 	}
 	return true
+}
+
+// repaired notes what was repaired of a page, and what that says of it.
+func (c *chain) repaired(page *fetched) {
+	p := page.reader
+	c.r.noteBOM(page.resp.Came())
+	if p.object {
+		c.r.ledger.repaired(RepairEntry)
+	}
+	if p.comma {
+		c.r.ledger.repaired(RepairComma)
+	}
+	for range p.nested {
+		c.r.ledger.repaired(RepairNested)
+	}
+	switch {
+	case p.unbound:
+		c.r.ledger.repaired(RepairBundle)
+		c.out.early, c.out.why = true, "resources came where a Bundle was due"
+	case p.cut:
+		c.out.early, c.out.why = true, "several Bundles in one, each with a next link"
+	}
 }
 
 // askedType is the type that matches have; "" for an operation, which brings all types.

@@ -54,6 +54,7 @@ type learned struct {
 	batch      batching
 	countless  map[string]bool // types that refused to be counted
 	counts     counting
+	format     formatting
 	agreed     int // counts that agreed with what came
 	largest    int // the largest count seen
 	pageSize   int // index into pageSizes
@@ -81,6 +82,15 @@ const (
 	countUnknown counting = iota
 	countWorks
 	countFails
+)
+
+// formatting is whether a server that answers in XML gives JSON when the URL says so too.
+type formatting int
+
+const (
+	formatUnknown formatting = iota
+	formatHelps
+	formatUseless
 )
 
 // pageSizes are tried in this order where a server refuses a _count; 0 sends none.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/fhirsync/fhirsync-go/fhirsync/internal/pagebuf"
 	"github.com/fhirsync/fhirsync-go/fhirsync/internal/transport"
+	"github.com/fhirsync/fhirsync-go/internal/jsonrepair"
 	"github.com/fhirsync/fhirsync-go/internal/jsonscan"
 )
 
@@ -22,6 +23,7 @@ import (
 func redact(err error) string {
 	var (
 		syntax   *jsonscan.SyntaxError
+		refused  *jsonrepair.RefusedError
 		retrieve *oauth2.RetrieveError
 		network  net.Error
 		dns      *net.DNSError
@@ -34,7 +36,7 @@ func redact(err error) string {
 	for _, plain := range []error{
 		ErrNotFHIR, ErrUnauthorized, ErrPatientNotFound, ErrVersion, pagebuf.ErrTooLarge, jsonscan.ErrDepth,
 		context.Canceled, context.DeadlineExceeded,
-		transport.ErrForeignOrigin, transport.ErrRedirects, transport.ErrHeaderTimeout, transport.ErrSlowBody, transport.ErrPause, transport.ErrNotJSON,
+		transport.ErrForeignOrigin, transport.ErrRedirects, transport.ErrHeaderTimeout, transport.ErrSlowBody, transport.ErrPause, transport.ErrNotJSON, transport.ErrXML,
 		transport.ErrRedirect, transport.ErrEncoding, transport.ErrHeaders, transport.ErrPrivate, ErrRetryLater,
 	} {
 		if errors.Is(err, plain) {
@@ -48,6 +50,8 @@ func redact(err error) string {
 		return "answer ended early"
 	case errors.As(err, &syntax):
 		return syntax.Error()
+	case errors.As(err, &refused):
+		return refused.Error()
 	case errors.As(err, &unknown), errors.As(err, &host), errors.As(err, &verify):
 		return "certificate not accepted"
 	case errors.Is(err, transport.ErrTLS):

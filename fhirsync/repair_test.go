@@ -166,3 +166,330 @@ func TestByteOrderMark(t *testing.T) {
 		t.Errorf("%s\n%s", got.Raw, rep)
 	}
 }
+
+// What servers write wrong, and what becomes of it: home, with what was repaired, or a gap.
+func TestRepairs(t *testing.T) {
+	t.Parallel()
+	const o1 = `{"resourceType":"Observation","id":"o1",` + about
+	entry := func(resource string) string {
+		return `{"fullUrl":"` + oddBase + `/Observation/o1","resource":` + resource + `,"search":{"mode":"match"}}`
+	}
+	in := func(kind fhirsync.RepairKind, path string, offset int) []fhirsync.Repair {
+		return []fhirsync.Repair{{Kind: kind, Path: path, Offset: offset}}
+	}
+	at := len(o1)
+	utf16 := func(text string) string {
+		out := []byte("\xFF\xFE")
+		for _, u := range text {
+			out = append(out, byte(u), byte(u>>8)) // all of it is in the basic plane.
+		}
+		return string(out)
+	}
+	for name, tt := range map[string]struct {
+		body, typ string
+		raw       string // of Observation/o1 in the store
+		original  string // "": the same
+		repairs   []fhirsync.Repair
+		report    map[fhirsync.RepairKind]int // beside those
+	}{
+		"UTF-16": {
+			body: utf16(pageOf(entry(o1 + `,"note":[{"text":"é€"}]}`))), raw: o1 + `,"note":[{"text":"é€"}]}`,
+			original: utf16(o1 + `,"note":[{"text":"é€"}]}`)[2:], repairs: in(fhirsync.RepairUTF16, "", 0),
+		},
+		"Latin-1 that says so": {
+			typ: "application/fhir+json; charset=ISO-8859-1", body: pageOf(entry(o1+",\"note\":[{\"text\":\"\xE9\x80\"}]}"), entry(strings.ReplaceAll(o1, "o1", "o2")+"}")),
+			raw: o1 + `,"note":[{"text":"é€"}]}`, original: o1 + ",\"note\":[{\"text\":\"\xE9\x80\"}]}", repairs: in(fhirsync.RepairLatin1, "", 0),
+		},
+		"Latin-1 that says it is UTF-8": {
+			body: pageOf(entry(o1 + ",\"note\":[{\"text\":\"caf\xE9\"}]}")), raw: o1 + `,"note":[{"text":"café"}]}`, original: o1 + ",\"note\":[{\"text\":\"caf\xE9\"}]}",
+			repairs: in(fhirsync.RepairLatin1, "Observation.note[0].text", at+21),
+		},
+		"bad UTF-8": {
+			body: pageOf(entry(o1+",\"note\":[{\"text\":\"caf\xC3\"}]}"), entry(strings.ReplaceAll(o1, "o1", "o2")+`,"note":[{"text":"é"}]}`)),
+			raw:  o1 + ",\"note\":[{\"text\":\"caf\uFFFD\"}]}", original: o1 + ",\"note\":[{\"text\":\"caf\xC3\"}]}", repairs: in(fhirsync.RepairUTF8, "Observation.note[0].text", at+21),
+		},
+		"a control character": {
+			body: pageOf(entry(o1 + ",\"note\":[{\"text\":\"a\tb\"}]}")), raw: o1 + `,"note":[{"text":"a\tb"}]}`, original: o1 + ",\"note\":[{\"text\":\"a\tb\"}]}",
+			repairs: in(fhirsync.RepairControl, "Observation.note[0].text", at+19),
+		},
+		"a leading zero": {
+			body: pageOf(entry(o1 + `,"valueQuantity":{"value":007.50}}`)), raw: o1 + `,"valueQuantity":{"value":7.50}}`, original: o1 + `,"valueQuantity":{"value":007.50}}`,
+			repairs: in(fhirsync.RepairNumber, "Observation.valueQuantity.value", at+26),
+		},
+		"a trailing comma": {
+			body: pageOf(entry(o1 + `,}`)), raw: o1 + `}`, original: o1 + `,}`, repairs: in(fhirsync.RepairComma, "Observation.subject", at),
+		},
+		"a trailing comma in the entry": {
+			body: pageOf(`{"resource":` + o1 + `},}`), raw: o1 + `}`, report: map[fhirsync.RepairKind]int{fhirsync.RepairComma: 1},
+		},
+		"a trailing comma in the page": {
+			body: strings.Replace(pageOf(entry(o1+`,}`)), "}]}", "},]}", 1), raw: o1 + `}`, original: o1 + `,}`, repairs: in(fhirsync.RepairComma, "Observation.subject", at),
+			report: map[fhirsync.RepairKind]int{fhirsync.RepairComma: 1},
+		},
+		"comments": {
+			body: "// page\n" + pageOf(entry(o1+`/* "x" */}`)), raw: o1 + ` }`, original: o1 + `/* "x" */}`, repairs: in(fhirsync.RepairComment, "Observation.subject", at),
+			report: map[fhirsync.RepairKind]int{fhirsync.RepairComment: 1},
+		},
+		"a name without quotes": {
+			body: pageOf(entry(strings.Replace(o1, `"status"`, `status`, 1) + `}`)), raw: o1 + `}`, original: strings.Replace(o1, `"status"`, `status`, 1) + `}`,
+			repairs: in(fhirsync.RepairName, "Observation.status", strings.Index(o1, `"status"`)),
+		},
+		"a resource where a Bundle was due": {
+			body: o1 + `}`, raw: o1 + `}`, report: map[fhirsync.RepairKind]int{fhirsync.RepairBundle: 1},
+		},
+		"NDJSON": {
+			body: o1 + "}\n" + strings.ReplaceAll(o1, "o1", "o2") + "}\n", raw: o1 + `}`, report: map[fhirsync.RepairKind]int{fhirsync.RepairBundle: 1},
+		},
+		"two Bundles": {
+			body: pageOf(entry(o1+`}`)) + "\n" + pageOf(entry(strings.ReplaceAll(o1, "o1", "o2")+`}`)), raw: o1 + `}`,
+			report: map[fhirsync.RepairKind]int{fhirsync.RepairBundle: 1, fhirsync.RepairNested: 2},
+		},
+		"a Bundle in a Bundle": {
+			body: pageOf(`{"resource":` + pageOf(entry(o1+`}`)) + `}`), raw: o1 + `}`, report: map[fhirsync.RepairKind]int{fhirsync.RepairNested: 1},
+		},
+		"a broken resource in a Bundle in a Bundle": {
+			body: pageOf(`{"resource":` + pageOf(entry(o1+`,}`)) + `}`), raw: o1 + `}`, original: o1 + `,}`, repairs: in(fhirsync.RepairComma, "Observation.subject", at),
+			report: map[fhirsync.RepairKind]int{fhirsync.RepairNested: 1},
+		},
+		"entry as an object": {
+			body: strings.NewReplacer("[{\"fullUrl", "{\"fullUrl", "}]}", "}}").Replace(pageOf(entry(o1 + `}`))), raw: o1 + `}`, report: map[fhirsync.RepairKind]int{fhirsync.RepairEntry: 1},
+		},
+		"no resourceType": {
+			body: pageOf(`{"resource":{"id":"o1",` + about + `}}`), raw: `{"resourceType":"Observation","id":"o1",` + about + `}`, original: `{"id":"o1",` + about + `}`,
+			repairs: in(fhirsync.RepairType, "Observation", 1),
+		},
+		"neither id nor resourceType, and a fullUrl": {
+			body: pageOf(entry(`{` + about + `}`)), raw: `{"id":"o1","resourceType":"Observation",` + about + `}`, original: `{` + about + `}`,
+			repairs: append(in(fhirsync.RepairType, "Observation", 1), in(fhirsync.RepairID, "Observation.id", 1)...),
+		},
+		"a fullUrl of a Bundle, and references that show that it is the id": {
+			body: pageOf(`{"fullUrl":"urn:uuid:o1","resource":{"resourceType":"Observation",`+about+`}}`,
+				`{"resource":`+strings.ReplaceAll(o1, "o1", "o2")+`,"hasMember":[{"reference":"Observation/o1"}]}}`),
+			raw: `{"id":"o1","resourceType":"Observation",` + about + `}`, original: `{"resourceType":"Observation",` + about + `}`, repairs: in(fhirsync.RepairID, "Observation.id", 1),
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			n := max(1, strings.Count(tt.body, `"id":"o2"`)+1)
+			store := new(memstore.Store)
+			rep := odd{t: t, typ: tt.typ, answer: answering(tt.body, n)}.sync(store)
+			if rep.Types["Observation"].Received != n || rep.Types["Observation"].Stored != n || rep.Verdict != fhirsync.Complete {
+				t.Errorf("received %d of %d\n%s", rep.Types["Observation"].Received, n, rep)
+			}
+			got, _ := store.Get(fhirsync.Key{Server: "odd", Type: "Observation", ID: "o1"})
+			if string(got.Raw) != tt.raw || string(got.Original) != tt.original {
+				t.Errorf("%q, before %q", got.Raw, got.Original)
+			}
+			if diff := cmp.Diff(tt.repairs, got.Repairs); diff != "" {
+				t.Errorf("repairs (-want +got)\n%s", diff)
+			}
+			want := map[fhirsync.RepairKind]int{}
+			for _, r := range tt.repairs {
+				want[r.Kind]++
+			}
+			for kind, n := range tt.report {
+				want[kind] += n
+			}
+			if diff := cmp.Diff(want, rep.Repairs); diff != "" {
+				t.Errorf("the report (-want +got)\n%s", diff)
+			}
+			source := tt.original
+			if source == "" {
+				source = tt.raw
+			}
+			if got.Digest != sha256.Sum256([]byte(source)) {
+				t.Error("the digest is not that of the source bytes")
+			}
+			if q := store.Quarantined(); (tt.original != "") != (len(q) > 0 && string(q[0].Raw) == tt.original) {
+				t.Errorf("in quarantine: %+v", q)
+			}
+		})
+	}
+}
+
+// What cannot be repaired without a guess is named, and kept as it came with what was asked for.
+func TestQuarantine(t *testing.T) {
+	t.Parallel()
+	const o1 = `{"resourceType":"Observation","id":"o1",` + about
+	entry := func(resource string) string {
+		return `{"fullUrl":"` + oddBase + `/Observation/o1","resource":` + resource + `,"search":{"mode":"match"}}`
+	}
+	good := `{"resource":` + strings.ReplaceAll(o1, "o1", "o2") + `}}`
+	const xml = `<?xml version="1.0"?><Bundle xmlns="http://hl7.org/fhir"><type value="searchset"/></Bundle>`
+	for name, tt := range map[string]struct {
+		search, read string // the answers
+		kept, reason string
+		query        string
+		ref          string // of the gap
+		stored       int
+	}{
+		"NaN, and the read has it too": {
+			search: pageOf(entry(o1+`,"valueQuantity":{"value":NaN}}`), good), read: o1 + `,"valueQuantity":{"value":NaN}}`, stored: 1, ref: "Observation/o1",
+			kept: o1 + `,"valueQuantity":{"value":NaN}}`, reason: "not valid JSON: NaN or Infinity, which JSON does not have: no value was chosen", query: "Observation/{id}",
+		},
+		"NaN, and it cannot be read": {
+			search: pageOf(entry(o1+`,"valueQuantity":{"value":NaN}}`), good), stored: 1, ref: "Observation/o1",
+			kept: entry(o1 + `,"valueQuantity":{"value":NaN}}`), reason: "not valid JSON: NaN or Infinity, which JSON does not have: no value was chosen", query: "Observation?_count=&patient=",
+		},
+		"a missing comma": {
+			search: pageOf(`{"resource":{"resourceType":"Observation" `+about+`}}`, good), stored: 1,
+			kept: `{"resource":{"resourceType":"Observation" ` + about + `}}`, reason: "not valid JSON: comma missing", query: "Observation?_count=&patient=",
+		},
+		"two ids": {
+			search: pageOf(`{"resource":{"id":"o3",`+o1[1:]+`}}`, good), stored: 1,
+			kept: `{"resource":{"id":"o3",` + o1[1:] + `}}`, reason: "not valid JSON", query: "Observation?_count=&patient=",
+		},
+		"no resource": {
+			search: pageOf(`{"search":{"mode":"match"}}`, good), stored: 1, kept: `{"search":{"mode":"match"}}`, reason: "an entry without a resource", query: "Observation?_count=&patient=",
+		},
+		"neither id nor resourceType": {
+			search: pageOf(`{"resource":{`+about+`}}`, good), stored: 1, kept: `{"resource":{` + about + `}}`, reason: "a resource without an id", query: "Observation?_count=&patient=",
+		},
+		"a page that is no JSON": {search: `{"resourceType":"Bundle","entry":[}}`, kept: `{"resourceType":"Bundle","entry":[}}`, query: "Observation?_count=&patient="},
+		"XML and nothing else":   {search: xml, kept: xml, reason: "XML", query: "Observation?_count=&_format=&patient="},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			store := new(memstore.Store)
+			rep := odd{t: t, answer: func(path string, q url.Values, req *http.Request) string {
+				if path == "Observation/o1" {
+					return tt.read
+				}
+				return answering(tt.search, 2)(path, q, req)
+			}}.sync(store)
+			if n := rep.Types["Observation"]; n.Received != tt.stored || n.Stored != tt.stored || rep.Verdict != fhirsync.Incomplete {
+				t.Errorf("%d received, %d stored\n%s", n.Received, n.Stored, rep)
+			}
+			named := false
+			for _, g := range rep.Gaps {
+				named = named || g.Reason == fhirsync.Failed && g.Type == "Observation" && g.Ref == tt.ref
+			}
+			if !named {
+				t.Errorf("not named\n%s", rep)
+			}
+			q := store.Quarantined()
+			if len(q) == 0 || string(q[0].Raw) != tt.kept || !strings.Contains(q[0].Reason, tt.reason) || q[0].Query != tt.query || q[0].Repairs != nil {
+				t.Errorf("in quarantine: %+v\n%s", q, rep)
+			}
+			for i := range q {
+				if i > 0 && bytes.Equal(q[i].Raw, q[i-1].Raw) {
+					t.Errorf("twice in quarantine: %s", q[i].Raw)
+				}
+			}
+		})
+	}
+}
+
+// A page that ends early is not repaired: it is asked for again.
+func TestTruncatedPageIsAskedForAgain(t *testing.T) {
+	t.Parallel()
+	const o1 = `{"resourceType":"Observation","id":"o1",` + about + `}`
+	whole := pageOf(`{"resource":`+o1+`}`, `{"resource":`+strings.ReplaceAll(o1, "o1", "o2")+`}`)
+	for name, cut := range map[string]string{
+		"Bundle": whole[:len(whole)-20], "with a comment": "/* c */" + whole[:len(whole)-20], "NDJSON": o1 + "\n" + o1[:20], "UTF-16": "\xFF\xFE{\x00}",
+	} {
+		asked := 0
+		store := new(memstore.Store)
+		rep := odd{t: t, answer: func(path string, q url.Values, req *http.Request) string {
+			if path == "Observation" && q.Has("patient") && !q.Has("_summary") {
+				if asked++; asked == 1 {
+					return cut
+				}
+			}
+			return answering(whole, 2)(path, q, req)
+		}}.sync(store)
+		if asked != 2 || rep.Types["Observation"].Stored != 2 || rep.Verdict != fhirsync.Complete || rep.Repairs != nil || len(store.Quarantined()) > 0 {
+			t.Errorf("%s: asked %d times\n%s", name, asked, rep)
+		}
+	}
+}
+
+// A server that answers in XML is asked for JSON in the URL, once for all.
+func TestXMLIsAskedForAsJSON(t *testing.T) {
+	t.Parallel()
+	const xml = "\xEF\xBB\xBF<Bundle xmlns=\"http://hl7.org/fhir\"/>"
+	inXML := 0
+	store := new(memstore.Store)
+	rep := odd{t: t, answer: func(path string, q url.Values, req *http.Request) string {
+		if q.Get("_format") != "json" {
+			inXML++
+			return xml
+		}
+		return answering(pageOf(`{"resource":{"resourceType":"Observation","id":"o1",`+about+`}}`), 1)(path, q, req)
+	}}.sync(store)
+	if inXML != 1 || rep.Verdict != fhirsync.Complete || rep.Types["Observation"].Stored != 1 {
+		t.Errorf("%d answers in XML\n%s", inXML, rep)
+	}
+}
+
+// Resources without an id are never merged and never doubled: the id is made of what they say, and is the same in every sync.
+func TestIDFromContent(t *testing.T) {
+	t.Parallel()
+	resource := func(value, patient string) string {
+		return `{"resourceType":"Observation","status":"final","subject":{"reference":"Patient/` + patient + `"},"valueString":"` + value + `"}`
+	}
+	page := pageOf(`{"fullUrl":"urn:uuid:1","resource":`+resource("a", "p")+`}`, `{"fullUrl":"urn:uuid:1","resource":`+resource("b", "p")+`}`,
+		`{"resource":`+strings.Replace(resource("a", "p"), ",", " ,\n", 1)+`}`, `{"fullUrl":"https://else.example.org/x","resource":`+resource("c", "p")+`}`)
+	ids := func(body string) map[string]string {
+		store := new(memstore.Store)
+		rep := odd{t: t, answer: answering(body, 3)}.sync(store)
+		out := map[string]string{}
+		for r := range store.All() {
+			if r.Type == "Observation" {
+				out[r.ID] = string(r.Original)
+				if len(r.Repairs) != 1 || r.Repairs[0].Kind != fhirsync.RepairContentID || len(r.ID) > 64 || strings.Trim(r.ID, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
+					t.Errorf("%s %+v", r.ID, r.Repairs)
+				}
+			}
+		}
+		if rep.Types["Observation"].Received != len(out) || rep.Repairs[fhirsync.RepairContentID] != len(out) {
+			t.Error(rep)
+		}
+		return out
+	}
+	first := ids(page)
+	if len(first) != 3 {
+		t.Errorf("%d resources: %v", len(first), first)
+	}
+	if diff := cmp.Diff(first, ids(page)); diff != "" {
+		t.Errorf("the second sync (-first +second)\n%s", diff)
+	}
+
+	// Another patient's is not ours because it has no id.
+	store := new(memstore.Store)
+	rep := odd{t: t, answer: answering(pageOf(`{"resource":`+resource("a", "somebody-else")+`}`), 1)}.sync(store)
+	if store.Len() != 1 || rep.Verdict != fhirsync.Incomplete {
+		t.Errorf("%d in the store\n%s", store.Len(), rep)
+	}
+}
+
+// The answer to a read may lack what was asked for by: there is no doubt what it is.
+func TestReadWithoutIdentity(t *testing.T) {
+	t.Parallel()
+	for name, body := range map[string]string{
+		"no id": `{"resourceType":"Patient","active":true}`, "no resourceType": `{"id":"p","active":true}`, "a comment": "// the patient\n" + `{"resourceType":"Patient","id":"p","active":true}`,
+		"a control character": "{\"resourceType\":\"Patient\",\"id\":\"p\",\"language\":\"\x01\"}", "a byte order mark and a trailing comma": "\xEF\xBB\xBF" + `{"resourceType":"Patient","id":"p",}`,
+	} {
+		store := new(memstore.Store)
+		rep := odd{t: t, answer: func(path string, _ url.Values, _ *http.Request) string {
+			if path == "Patient/p" {
+				return body
+			}
+			return ""
+		}}.sync(store)
+		got, ok := store.Get(fhirsync.Key{Server: "odd", Type: "Patient", ID: "p"})
+		head := struct{ ResourceType, ID string }{}
+		if !ok || json.Unmarshal(got.Raw, &head) != nil || head.ResourceType != "Patient" || head.ID != "p" || rep.Verdict == fhirsync.Incomplete || len(rep.Repairs) == 0 {
+			t.Errorf("%s: %s\n%s", name, got.Raw, rep)
+		}
+	}
+	rep := odd{t: t, answer: func(path string, _ url.Values, _ *http.Request) string {
+		if path == "Patient/p" {
+			return `{"active":true}`
+		}
+		return ""
+	}}.sync(new(memstore.Store))
+	if rep.Verdict != fhirsync.Incomplete {
+		t.Error("what shows nothing of itself was taken for the Patient")
+	}
+}

@@ -22,6 +22,7 @@ func (r *run) readAgain(ctx context.Context) error {
 		}
 		if r.has(p.Type, p.ID) {
 			r.mu.Lock()
+			r.rereadBytes -= len(r.rereads[ref].raw)
 			delete(r.rereads, ref)
 			r.mu.Unlock()
 			return nil
@@ -32,6 +33,7 @@ func (r *run) readAgain(ctx context.Context) error {
 			if r.ctx.Err() == nil {
 				r.mu.Lock()
 				delete(r.rereads, ref)
+				r.rereadBytes -= len(x.raw)
 				r.mu.Unlock()
 			}
 		}()
@@ -55,6 +57,7 @@ func (r *run) readAgain(ctx context.Context) error {
 		g.Ref = ref
 		g.Detail = x.why + ", and reading it by itself: " + fail.reason()
 		r.ledger.gap(g)
+		r.keepOnce(p.Type, p.ID, x.why, x.raw, x.address)
 		return nil
 	})
 	if err == nil {

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -49,20 +50,25 @@ type run struct {
 	ledger *ledger
 	writer *writer
 
-	mu       sync.Mutex
-	seen     map[ident]uint16 // what has come, to the index of its type in names: see seen.go
-	spilled  bool             // not all of it is in seen
-	looks    looking
-	names    []string
-	nameIDs  map[string]uint16
-	front    frontier
-	rereads  map[string]reread // resources to be read by themselves, by ref
-	failures []question        // of whole types, to be tried once more
-	lastPass bool              // they have been
-	unsure   []string          // types whose empty answer nothing confirms, because nothing ever came
-	doubts   []doubt           // empty answers that are not believed yet
-	late     map[string]bool   // Provenance and AuditEvent whose owner shows later, by ref
-	failed   error             // of the store
+	mu          sync.Mutex
+	seen        map[ident]uint16 // what has come, to the index of its type in names: see seen.go
+	spilled     bool             // not all of it is in seen
+	looks       looking
+	names       []string
+	nameIDs     map[string]uint16
+	front       frontier
+	rereads     map[string]reread // resources to be read by themselves, by ref
+	asides      map[string]aside  // resources without an id, by the ref that was made for them
+	asideBytes  int
+	prints      map[ident]struct{} // what resources say beside their ids; nil: nothing has come without one
+	rereadBytes int                // held of them
+	kept        map[ident]bool     // went into quarantine
+	failures    []question         // of whole types, to be tried once more
+	lastPass    bool               // they have been
+	unsure      []string           // types whose empty answer nothing confirms, because nothing ever came
+	doubts      []doubt            // empty answers that are not believed yet
+	late        map[string]bool    // Provenance and AuditEvent whose owner shows later, by ref
+	failed      error              // of the store
 
 	notBefore time.Time // the server wants to be left alone until then; guarded by mu
 
@@ -388,13 +394,13 @@ func (r *run) pass() error {
 func (r *run) complete(ctx context.Context) error {
 	const rounds = 10 // two are usual; the rest is for servers that change under our eyes.
 	for range rounds {
-		for _, step := range []func(context.Context) error{r.resolveDoubts, r.tryAgain, r.readAgain, r.decide, r.followReferences, r.verify} {
+		for _, step := range []func(context.Context) error{r.resolveDoubts, r.tryAgain, r.readAgain, r.decide, r.followReferences, r.verify, r.takeAsides} {
 			if err := step(ctx); err != nil {
 				return err
 			}
 		}
 		r.mu.Lock()
-		done := len(r.doubts)+len(r.rereads)+len(r.late)+len(r.failures)+r.front.Len() == 0
+		done := len(r.doubts)+len(r.rereads)+len(r.late)+len(r.failures)+len(r.asides)+r.front.Len() == 0
 		r.mu.Unlock()
 		done = done && !r.ledger.unchecked()
 		if done {
@@ -499,7 +505,20 @@ func (r *run) send(ctx context.Context, op, typ string, why purpose, req *transp
 		defer done()
 		ctx = watched
 	}
+	r.askForJSON(req, false)
 	resp, err := r.server.http.Do(ctx, req)
+	if errors.Is(err, transport.ErrXML) && r.askForJSON(req, true) {
+		resp.Release()
+		r.purpose[why].Add(1)
+		resp, err = r.server.http.Do(ctx, req)
+		r.server.facts.with(func(f *facts) {
+			f.format = formatHelps
+			if errors.Is(err, transport.ErrXML) {
+				f.format = formatUseless
+			}
+		})
+		r.ledger.note("", "answers came in XML, and JSON was asked for by _format")
+	}
 	if resp != nil && resp.Status != 0 {
 		r.answered.Store(true)
 		if resp.Status == http.StatusOK && why != forMetadata {
@@ -510,6 +529,28 @@ func (r *run) send(ctx context.Context, op, typ string, why purpose, req *transp
 		r.comeBack(op, typ, req, resp, pause)
 	}
 	return resp, err
+}
+
+// askForJSON asks for JSON in the URL as well, on a server that is known to want that (http://hl7.org/fhir/R4/http.html#parameters), or to
+// try whether it does. false: it is no use.
+func (r *run) askForJSON(req *transport.Request, try bool) bool {
+	known := formatUnknown
+	r.server.facts.with(func(f *facts) { known = f.format })
+	if known == formatUseless || known == formatUnknown && !try || req.URL.Query().Has("_format") || req.Form.Has("_format") {
+		return false
+	}
+	if req.Form != nil {
+		req.Form = maps.Clone(req.Form)
+		req.Form.Set("_format", "json")
+		return true
+	}
+	u := *req.URL
+	if u.RawQuery != "" {
+		u.RawQuery += "&"
+	}
+	u.RawQuery += "_format=json"
+	req.URL = &u
+	return true
 }
 
 // comeBack ends the run because the server wants to be left alone for long: what is asked next would be refused like this, one question

@@ -241,11 +241,9 @@ func checkWhole(r *transport.Response) error {
 	if r.Status != http.StatusOK {
 		return nil
 	}
-	if !transport.LooksJSON(r.Body()) {
-		return transport.Again(transport.ErrNotJSON)
-	}
-	if _, err := jsonscan.Head(r.Body()); isEarlyEnd(err) {
-		return transport.Again(err)
+	var head jsonscan.Header
+	if err := readHead(&head, r); isEarlyEnd(err) || errors.Is(err, transport.ErrNotJSON) || errors.Is(err, transport.ErrXML) {
+		return err
 	}
 	return nil
 }

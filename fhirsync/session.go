@@ -231,7 +231,7 @@ func (o *Obligation) Emit(ctx context.Context, raw ...[]byte) error {
 			o.got[identOf(e.ResourceType, e.ID)] = struct{}{}
 		}
 	}
-	_, err := o.s.r.takeIn(b, body, source{op: "other", typ: o.typ, strategy: o.s.strategy, unattributed: true})
+	_, err := o.s.r.takeIn(b, body, source{op: "other", typ: o.typ, strategy: o.s.strategy, unattributed: true, bare: true})
 	return err
 }
 

@@ -374,6 +374,10 @@ func (r *run) snapshot() []byte {
 			doubtful[g.Type] = true
 		}
 	}
+	for ref := range r.asides {
+		typ, _ := cutRef(ref)
+		doubtful[typ] = true
+	}
 	owed := map[string]bool{"Patient": true}
 	for name, e := range r.ledger.types {
 		owed[name] = owed[name] || e.owed

@@ -3,12 +3,17 @@ package fhirsync
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"errors"
+	"maps"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/fhirsync/fhirsync-go/fhirsync/internal/transport"
+	"github.com/fhirsync/fhirsync-go/internal/jsonrepair"
 	"github.com/fhirsync/fhirsync-go/internal/jsonscan"
 	"github.com/fhirsync/fhirsync-go/quirks"
 	"github.com/fhirsync/fhirsync-go/refs"
@@ -28,10 +33,22 @@ type source struct {
 	read bool
 	// more: further pages follow.
 	more bool
+	// last: resources without an id wait no longer.
+	last bool
 	// late: all searches have ended, so that the owner of a Provenance can be told by its targets.
 	late bool
 	// mended are repairs that were made of the entries before, by position; nil: none.
 	mended []*mended
+	// before is what the page was before it was made readable; nil: nothing else.
+	before *jsonrepair.Source
+	// inside counts what was repaired of the page in its resources.
+	inside map[jsonrepair.Kind]int
+	// bare: the entries are the resources themselves and not Bundle.entry.
+	bare bool
+	// plain: matches can be of the type asked for only, and nothing else was asked to come with them.
+	plain bool
+	// address is where it came from; nil where that is not known.
+	address *url.URL
 }
 
 // taken is what came of a page.
@@ -62,6 +79,10 @@ func (r *run) takeIn(b *jsonscan.Bundle, body []byte, src source) (taken, error)
 		outsiders  int
 		walker     jsonscan.Walker
 	)
+	ms := src.mended
+	if ms == nil {
+		ms = r.mendAll(b, body, &src)
+	}
 	defer r.endLook(r.beginLook())
 	come, err := r.comeBefore(b)
 	if err != nil {
@@ -79,10 +100,6 @@ func (r *run) takeIn(b *jsonscan.Bundle, body []byte, src source) (taken, error)
 			continue
 		}
 		id := r.identify(e)
-		m := r.nameless(e, id)
-		if src.mended != nil {
-			m = src.mended[i]
-		}
 		if match && src.chain != nil && id != "" {
 			key := identOf(e.ResourceType, id)
 			if _, have := src.chain.keys[key]; !have && len(src.chain.types) < maxTypeNames {
@@ -100,17 +117,21 @@ func (r *run) takeIn(b *jsonscan.Bundle, body []byte, src source) (taken, error)
 		case come[i]:
 			continue
 		}
-		c := candidate{entry: e, id: id, from: len(found), mended: m}
-		broken := false
-		for f, err := range refs.All(e.Resource, refs.FromReference) {
-			if err != nil {
-				broken = true
-				break
-			}
-			found = append(found, f)
+		c := candidate{entry: e, id: id, from: len(found)}
+		if ms != nil {
+			c.mended = ms[i]
 		}
-		if broken {
-			found = found[:c.from]
+		var whole bool
+		if found, whole = appendRefs(found, e.Resource); !whole && src.mended == nil {
+			if more := r.mendJSON(e, body, &src); more != nil && isTypeName(e.ResourceType) && r.identify(e) == id {
+				if c.mended == nil {
+					c.mended = new(mended)
+				}
+				c.mended.join(more)
+				found, whole = appendRefs(found, e.Resource)
+			}
+		}
+		if !whole {
 			r.unreadable(e, id, body, src)
 			continue
 		}
@@ -133,6 +154,7 @@ func (r *run) takeIn(b *jsonscan.Bundle, body []byte, src source) (taken, error)
 		c.named = r.people.owns(e.ResourceType, found[c.from:c.to])
 		candidates = append(candidates, c)
 	}
+	r.outside(&src)
 	switch {
 	case src.chain != nil:
 		src.chain.out.foreign += outsiders
@@ -180,6 +202,18 @@ func (r *run) takeIn(b *jsonscan.Bundle, body []byte, src source) (taken, error)
 	return out, err
 }
 
+// appendRefs adds the references of a resource; whole is false where it is not JSON.
+func appendRefs(found []refs.Found, resource []byte) (all []refs.Found, whole bool) {
+	from := len(found)
+	for f, err := range refs.All(resource, refs.FromReference) {
+		if err != nil {
+			return found[:from], false
+		}
+		found = append(found, f)
+	}
+	return found, true
+}
+
 // identify gives the logical id of an entry's resource: its own, else the one in its fullUrl.
 func (r *run) identify(e *jsonscan.Entry) string {
 	if e.ID != "" {
@@ -208,6 +242,9 @@ func (r *run) unreadable(e *jsonscan.Entry, id string, body []byte, src source) 
 		}
 	}
 	why := "not valid JSON"
+	if refused, ok := errors.AsType[*jsonrepair.RefusedError](e.Err); ok {
+		why += ": " + refused.Reason
+	}
 	switch {
 	case e.Resource == nil && e.Err == nil:
 		why = "an entry without a resource"
@@ -217,14 +254,18 @@ func (r *run) unreadable(e *jsonscan.Entry, id string, body []byte, src source) 
 	if id != "" && isTypeName(typ) && !src.read {
 		if !r.has(typ, id) {
 			r.readLater(typ, id, why, src)
+			r.hold(typ, id, body[e.Start:e.End], src.address)
 		}
 		return
 	}
 	r.quarantine(typ, id, why, body[e.Start:e.End], src)
 }
 
-// quarantine enters something unreadable into the ledger, and keeps its bytes where the store can.
+// quarantine enters something unreadable into the ledger, and keeps its bytes where the store can. What comes again is the same gap.
 func (r *run) quarantine(typ, id, why string, raw []byte, src source) {
+	if !r.firstTime(typ, id, raw) {
+		return
+	}
 	g := Gap{Type: src.typ, Reason: Failed, Detail: why}
 	if isTypeName(typ) {
 		g.Type = typ
@@ -233,16 +274,100 @@ func (r *run) quarantine(typ, id, why string, raw []byte, src source) {
 		}
 	}
 	r.ledger.gap(g)
-	if r.writer.powers.Quarantine == nil {
+	r.keep(typ, id, why, raw, src.address)
+}
+
+// keepOnce is keep, of the same bytes once.
+func (r *run) keepOnce(typ, id, why string, raw []byte, address *url.URL) {
+	if len(raw) > 0 && r.firstTime(typ, id, raw) {
+		r.keep(typ, id, why, raw, address)
+	}
+}
+
+// firstTime tells whether something unreadable has not come before.
+func (r *run) firstTime(typ, id string, raw []byte) bool {
+	sum := ident(hashOf([]byte(typ), []byte{0}, []byte(id), []byte{0}, raw))
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	known := r.kept[sum]
+	if r.kept == nil {
+		r.kept = map[ident]bool{}
+	}
+	if len(r.kept) < maxKept {
+		r.kept[sum] = true
+	}
+	return !known
+}
+
+// keep puts bytes that could not be read into quarantine.
+func (r *run) keep(typ, id, why string, raw []byte, address *url.URL) {
+	if r.writer == nil || r.writer.powers.Quarantine == nil {
 		return
 	}
 	item := Quarantined{
-		Run: r.id, Server: r.server.name, PatientID: r.patientID, Type: typ, ID: id, Reason: why, Raw: slices.Clone(raw),
+		Run: r.id, Server: r.server.name, PatientID: r.patientID, Type: typ, ID: id, Reason: why, Query: r.server.query(address), Raw: slices.Clone(raw),
 	}
 	// A store that fails here ends the run; a run that is over needs no quarantine.
 	if err := r.writer.do(r.ctx, func(ctx context.Context) error { return r.writer.quarantine(ctx, []Quarantined{item}) }); err != nil && r.ctx.Err() == nil {
 		r.storeFailed(err)
 	}
+}
+
+// keepUnread puts the body of an answer into quarantine that came and could not be read.
+func (r *run) keepUnread(typ string, resp *transport.Response, fail *ServerError) {
+	if resp == nil || resp.Status != http.StatusOK || fail.Err == nil {
+		return
+	}
+	body := resp.Came()
+	_, syntax := errors.AsType[*jsonscan.SyntaxError](fail.Err)
+	_, refused := errors.AsType[*jsonrepair.RefusedError](fail.Err)
+	if syntax || refused || errors.Is(fail.Err, transport.ErrXML) || isEarlyEnd(fail.Err) || errors.Is(fail.Err, jsonscan.ErrDepth) {
+		r.keepOnce(typ, "", fail.reason(), body, resp.URL)
+	}
+}
+
+// maxKept bounds the memory for what could not be read: what goes beyond may be counted and kept twice.
+const maxKept = 10_000
+
+func hashOf(parts ...[]byte) []byte {
+	h := sha256.New()
+	for _, p := range parts {
+		_, _ = h.Write(p) // a hash does not fail.
+	}
+	return h.Sum(nil)[:len(ident{})]
+}
+
+// query says what was asked for, without what may be secret or clinical: the names of parameters, and no values or ids.
+func (s *server) query(address *url.URL) string {
+	if address == nil {
+		return ""
+	}
+	path := strings.Trim(strings.TrimPrefix(address.Path, s.base.Path), "/")
+	parts := strings.Split(path, "/")
+	for i, p := range parts {
+		if !isTypeName(p) && !strings.HasPrefix(p, "$") && p != "_search" && p != "metadata" {
+			parts[i] = "{id}"
+			continue
+		}
+		if !strings.HasPrefix(p, "_") && !strings.HasPrefix(p, "$") {
+			parts[i] = printable(p, 40)
+		}
+	}
+	var out strings.Builder
+	out.WriteString(strings.Join(parts[:min(len(parts), 8)], "/"))
+	const most = 20 // parameters that are named
+	for i, name := range slices.Sorted(maps.Keys(address.Query())) {
+		switch i {
+		case most:
+			return out.String()
+		case 0:
+			out.WriteByte('?')
+		default:
+			out.WriteByte('&')
+		}
+		out.WriteString(printable(name, 40) + "=")
+	}
+	return out.String()
 }
 
 // readLater notes that a resource is to be read by itself.
@@ -261,8 +386,32 @@ func (r *run) readLater(typ, id, why string, src source) {
 
 // reread is a resource that is to be read by itself, because it came broken or in parts.
 type reread struct {
-	why  string
-	from source
+	why     string
+	from    source
+	raw     []byte // as it came, where that could not be read
+	address *url.URL
+}
+
+// maxRereadBytes bounds what is held of resources that are to be read by themselves. What goes beyond goes into quarantine at once.
+const maxRereadBytes = 8 << 20
+
+// hold keeps the bytes of a resource that is to be read by itself, in case that is of no use.
+func (r *run) hold(typ, id string, raw []byte, address *url.URL) {
+	if r.writer == nil || r.writer.powers.Quarantine == nil {
+		return
+	}
+	r.mu.Lock()
+	x, ok := r.rereads[typ+"/"+id]
+	fits := ok && x.raw == nil && r.rereadBytes+len(raw) <= maxRereadBytes
+	if fits {
+		x.raw, x.address = slices.Clone(raw), address
+		r.rereads[typ+"/"+id] = x
+		r.rereadBytes += len(raw)
+	}
+	r.mu.Unlock()
+	if ok && !fits && x.raw == nil {
+		r.keepOnce(typ, id, x.why, raw, address)
+	}
 }
 
 // trusted tells whether the question it came by has turned out to be answered with the patient's resources alone.
@@ -333,7 +482,7 @@ func (r *run) accept(accepted []candidate, found []refs.Found, urns map[string]b
 			continue
 		}
 		key := identOf(typ, c.id)
-		if _, have := r.seen[key]; have {
+		if _, have := r.seen[key]; have || r.putAside(&c, found, urns, &src) {
 			continue
 		}
 		r.mark(typ, key)
@@ -342,7 +491,9 @@ func (r *run) accept(accepted []candidate, found []refs.Found, urns map[string]b
 		if typ == "Patient" {
 			r.people.link(found[c.from:c.to])
 		}
-		r.front.note(typ, c.id, urns, found[c.from:c.to])
+		if !src.last {
+			r.front.note(typ, c.id, urns, found[c.from:c.to])
+		}
 		if c.elsewhere > 0 {
 			r.front.Skip(refs.Skipped{Reason: "contents that an Attachment.url names", Count: c.elsewhere})
 		}
@@ -364,6 +515,9 @@ func (r *run) accept(accepted []candidate, found []refs.Found, urns map[string]b
 		return nil, 0, nil
 	}
 	r.maskedResources(fresh)
+	for _, c := range fresh {
+		r.fingerprint(c.entry.ResourceType, c.entry.Resource)
+	}
 	now := time.Now()
 	all := make([]byte, 0, size)
 	resources = make([]Resource, len(fresh))
@@ -474,22 +628,24 @@ func (r *run) readFrom(ctx context.Context, typ, id string, why purpose, src sou
 	resp, err := r.send(ctx, "read", typ, why, &transport.Request{URL: address, Check: checkResource(&head)})
 	defer resp.Release()
 	if fail := serverError("read", typ, address.String(), resp, err); fail != nil {
+		r.keepUnread(typ, resp, fail)
 		return taken{}, fail
 	}
 	fail := &ServerError{Op: "read", Type: typ, StatusCode: resp.Status, URL: address.String(), Err: errKind}
 	switch {
-	case head.ResourceType != typ:
+	case head.ResourceType != typ && (head.ResourceType != "" || head.ID != id):
 		return taken{}, fail
-	case head.ID != id:
+	case head.ID != id && head.ID != "":
 		fail.Err = errOtherID
-		if typ == "Patient" && head.ID != "" {
+		if typ == "Patient" {
 			fail.Err = &PatientMovedError{ID: head.ID}
 		}
 		return taken{}, fail
 	}
 	body := resp.Body()
-	r.noteBOM(body)
-	b := &jsonscan.Bundle{Entries: []jsonscan.Entry{{Header: head, End: len(body), Resource: trimBOM(body), Mode: "match"}}}
+	r.noteBOM(resp.Came())
+	b := &jsonscan.Bundle{Entries: []jsonscan.Entry{{Header: head, End: len(body), Resource: trimBOM(body), Mode: "match", FullURL: typ + "/" + id}}}
+	src.bare, src.before, src.address = true, resp.Source, resp.URL
 	got, err := r.takeIn(b, body, src)
 	if err != nil {
 		fail.Err = err

@@ -45,7 +45,7 @@ func (r *run) traceRequest(ctx context.Context, req *transport.Request) (traced 
 		if check != nil {
 			err = check(resp)
 		}
-		call.Answer(resp.Body())
+		call.Answer(resp.Body()) // as it was read: what was repaired of it is none of the trace's.
 		return err
 	}
 	return context.WithValue(ctx, tracedCall{}, call), call.End

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/fhirsync/fhirsync-go/fhirsync/fhirtest"
 )
@@ -261,6 +262,86 @@ func effects(t *testing.T) map[string]check {
 			if two, one := len(ask(t, s, obs+"&_count=4").body), len(ask(t, s, obs+"&_count=1").body); one < 1<<10 || two < 4<<10 {
 				t.Errorf("%d and %d bytes", two, one)
 			}
+		}),
+
+		// The text itself.
+		"ByteOrderMark": answers(obs, 200, "\xEF\xBB\xBF{"),
+		"UTF16":         answers(obs, 200, "\xFF\xFE{\x00\"\x00r\x00"),
+		"Latin1": func(t *testing.T, f fhirtest.Fault) {
+			t.Helper()
+			honest, a := ask(t, faulty(), obs), ask(t, faulty(f), obs)
+			if utf8.Valid(a.body) || !utf8.Valid(honest.body) || len(a.body) == 0 || !strings.Contains(f.Name, strings.TrimPrefix(a.header.Get("Content-Type"), "application/fhir+json; charset=")) {
+				t.Errorf("%s, %d bytes", a.header.Get("Content-Type"), len(a.body))
+			}
+		},
+		"TrailingCommas":     all(answers(obs, 200, ",\n]"), answers(truth[0], 200, ",}"), unreadable),
+		"JSONComments":       all(answers(obs, 200, "// it's"), answers(truth[0], 200, "/* generated"), unreadable),
+		"NamesWithoutQuotes": all(answers(obs, 200, "{resourceType:"), unreadable),
+		"OddResources": func(t *testing.T, f fhirtest.Fault) {
+			t.Helper()
+			typ := "Observation"
+			if strings.Contains(f.Name, "Condition") {
+				typ = "Condition"
+			}
+			a := ask(t, faulty(f), typ+"?patient=p")
+			if n := bytes.Count(a.body, []byte(`,"odd":`)); n == 0 || n != bytes.Count(a.body, []byte(`"fullUrl"`)) || json.Valid(a.body) && utf8.Valid(a.body) {
+				t.Errorf("%d of %d are odd", n, bytes.Count(a.body, []byte(`"fullUrl"`)))
+			}
+			if ref := matches(chain(t, faulty(), typ+"?patient=p", 1))[0]; !bytes.Contains(ask(t, faulty(f), ref).body, []byte(`,"odd":`)) {
+				t.Error("the read is whole")
+			}
+		},
+		"EntriesWithoutID": all(first(func(b *bundle) bool {
+			return full(b) && b.refs()[0] == "" && strings.HasSuffix(b.Entry[0].FullURL, truth[0])
+		}), answers(truth[0], 200, `"id"`)),
+		"EntriesWithoutType": all(first(func(b *bundle) bool {
+			return full(b) && !bytes.Contains(b.Entry[0].Resource, []byte(`"resourceType":"Observation"`))
+		}), answers(truth[0], 200, `"resourceType"`)),
+		"ResourceInsteadOfBundle": all(length(n, 3), func(t *testing.T, f fhirtest.Fault) {
+			t.Helper()
+			if a := ask(t, faulty(f), "Goal?patient=p"); refOf(a.body) == "" || !strings.HasPrefix(refOf(a.body), "Goal/") {
+				t.Errorf("%.200s", a.body)
+			}
+		}),
+		"NDJSONInsteadOfBundle": func(t *testing.T, f fhirtest.Fault) {
+			t.Helper()
+			a := ask(t, faulty(f), obs)
+			d := json.NewDecoder(bytes.NewReader(a.body))
+			for i := range n {
+				var raw json.RawMessage
+				if err := d.Decode(&raw); err != nil || refOf(raw) != truth[i] {
+					t.Fatalf("%d: %v", i, err)
+				}
+			}
+			if d.More() {
+				t.Error("there is more")
+			}
+		},
+		"DoubledBundle": all(unreadable, func(t *testing.T, f fhirtest.Fault) {
+			t.Helper()
+			if a, honest := ask(t, faulty(f), obs), ask(t, faulty(), obs); len(a.body) < 2*len(honest.body)-100 {
+				t.Errorf("%d bytes", len(a.body))
+			}
+		}),
+		"NestedBundle": answers(obs, 200, `{"resourceType":"Bundle","type":"collection","entry":[{"resource":{"resourceType":"Bundle","type":"searchset","total":60`),
+		"EntryAsObject": all(length(n, 3), func(t *testing.T, f fhirtest.Fault) {
+			t.Helper()
+			if a := ask(t, faulty(f), "Goal?patient=p"); !json.Valid(a.body) || !bytes.Contains(a.body, []byte(`"entry":{`)) {
+				t.Errorf("%.300s", a.body)
+			}
+		}),
+		"XMLUnlessFormat": all(answers(obs, 200, "<Bundle"), answers(obs+"&_format=json", 200, `"Bundle"`), answers("metadata", 200, "<Bundle")),
+		"XMLOnly": byName(map[string]check{
+			"XMLOnly.For(Observation)": all(answers(obs, 200, "<Bundle"), answers(obs+"&_format=json", 200, "<Bundle"), answers("Goal?patient=p", 200, `"Bundle"`)),
+			"XMLOnly.After(1).Times(1)": func(t *testing.T, f fhirtest.Fault) {
+				t.Helper()
+				s := faulty(f)
+				for i := range 3 {
+					if xml := bytes.Contains(ask(t, s, obs).body, []byte("<Bundle")); xml != (i == 1) {
+						t.Errorf("request %d: %v", i+1, xml)
+					}
+				}
+			},
 		}),
 
 		// What a search means.

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unicode/utf8"
 
 	"github.com/fhirsync/fhirsync-go/fhirsync/fhirtest"
 )
@@ -249,7 +250,7 @@ func brokenEntry(t *testing.T, f fhirtest.Fault) {
 	t.Helper()
 	s := faulty(f)
 	a := ask(t, s, obs)
-	if json.Valid(a.body) || !bytes.Contains(a.body, []byte(`,"broken":`)) {
+	if json.Valid(a.body) && utf8.Valid(a.body) || !bytes.Contains(a.body, []byte(`,"broken":`)) {
 		t.Errorf("%.300s", a.body)
 	}
 	honest := ask(t, faulty(), obs)

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+
+	"github.com/fhirsync/fhirsync-go/internal/jsonscan"
 )
 
 // Faults inside a searchset: entries that are doubled, cut, broken or not what was asked for.
@@ -109,9 +111,30 @@ func BrokenEntry(junk string) Fault {
 // encoder.
 func EntryWithoutID() Fault {
 	return spoiled("EntryWithoutID", "an encoder that drops ids inside Bundles: https://github.com/hapifhir/hapi-fhir/issues/4280", func(e *entry) {
-		e.raw = bytes.Replace(e.raw, []byte(`"id"`), []byte(`"lostId"`), 1)
+		e.raw = withoutMember(e.raw, "id")
 		e.fullURL = "urn:uuid:00000000-0000-4000-8000-000000000000"
 	})
+}
+
+// withoutMember gives an object without one of its members; the bytes of the others stay.
+func withoutMember(object []byte, name string) []byte {
+	var w jsonscan.Walker
+	members, err := w.WalkMembers(object, nil, nil)
+	if err != nil {
+		return object
+	}
+	for i, m := range members {
+		if string(object[m.KeyStart:m.KeyEnd]) != `"`+name+`"` {
+			continue
+		}
+		switch {
+		case i+1 < len(members):
+			return slices.Concat(object[:m.KeyStart], object[members[i+1].KeyStart:])
+		case i > 0:
+			return slices.Concat(object[:members[i-1].End], object[m.End:])
+		}
+	}
+	return object
 }
 
 // EntryWithoutResource leaves the resource out of the first entry of each search. The fullUrl stays. Seen with Medplum.

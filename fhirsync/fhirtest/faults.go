@@ -67,6 +67,12 @@ func Faults() []Fault {
 		IDListFindsNothing(), IDListCut(2), IDListRefused(1), IDIgnored(), ParamIgnored("_id"), WrongTypeOnRead().For("Practitioner", "Organization"),
 		Status(http.StatusForbidden).For("Practitioner").On(Read), OtherName("http://10.0.66.99:8080/fhir"),
 
+		// The text itself.
+		ByteOrderMark(), UTF16(), Latin1("iso-8859-1"), Latin1("utf-8"), TrailingCommas(), TrailingCommas().For("Observation"), JSONComments(), NamesWithoutQuotes(),
+		BrokenEntry("007"), BrokenEntry("925."), BrokenEntry("\"caf\xC3\""), OddResources("007"), OddResources("NaN").For("Observation"), OddResources("\"caf\xC3\"").For("Condition"),
+		EntriesWithoutID(), EntriesWithoutType(), ResourceInsteadOfBundle(), NDJSONInsteadOfBundle(), DoubledBundle(), NestedBundle(), EntryAsObject(),
+		XMLUnlessFormat(), XMLOnly().For("Observation"), XMLOnly().After(1).Times(1),
+
 		// What a search means.
 		FilterIgnored(), FilterIgnored().For("Observation"), ParamIgnored("_lastUpdated"), ParamIgnored("subject"), ParamIgnored("_count"), ParamFindsNothing("patient").For("DocumentReference"), ParamRejected("patient").For("Observation"),
 		ParamRequired("category").For("Observation"), ParamRequired("status").For("Observation"), ParamRequired("category", "code").For("Observation"), ParamRequired("_id").For("Goal"),

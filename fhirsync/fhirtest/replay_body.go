@@ -147,6 +147,8 @@ func (p *Playback) body(s *shape, size int) []byte {
 		b = []byte(`{}`)
 	case "html":
 		b = htmlPage("replayed")
+	case "fhir-xml":
+		b = []byte(`<?xml version="1.0"?><Bundle xmlns="http://hl7.org/fhir"/>`)
 	case "xml":
 		b = []byte(`<?xml version="1.0"?><replayed/>`)
 	case "text":
@@ -300,7 +302,11 @@ func (p *Playback) resource(r *resourceShape) []byte {
 		member(c.name)
 		b = c.write(b)
 	}
-	if r.Damage != "" {
+	switch r.Damage {
+	case "":
+	case "repairable":
+		b = append(b, ',')
+	default:
 		member("damaged")
 		b = append(b, `NaN`...)
 	}

@@ -101,22 +101,35 @@ func (s Suite) meet(t *testing.T, p *profile) (o outcome) {
 }
 
 // pull syncs one patient and compares what came with the truth.
-func pull(t *testing.T, client *fhirsync.Client, target fhirsync.Server, srv *fhirtest.Server, patientID string) (o outcome) {
+func pull(t *testing.T, client *fhirsync.Client, target fhirsync.Server, srv *fhirtest.Server, patientID string, faults ...fhirtest.Fault) (o outcome) {
 	t.Helper()
 	store := new(memstore.Store)
 	o.report, o.err = client.Sync(t.Context(), target, patientID, store, nil)
 	if o.report == nil {
 		t.Fatalf("no report: %v", o.err)
 	}
-	want := srv.Want(patientID)
+	want, all := srv.Want(patientID), srv.Want(patientID)
 	o.wanted = len(want)
 	for r := range store.All() {
 		ref := r.Type + "/" + r.ID
 		raw, ok := want[ref]
+		if len(r.Repairs) > 0 {
+			o.repaired++
+		}
+		_, owned := all[ref]
+		if !ok && !owned {
+			// It may be one that came without its id.
+			if ref, ok = withoutID(r, all); ok && want[ref] == nil {
+				o.twice = append(o.twice, ref)
+			}
+			raw = r.Raw
+		}
 		switch {
+		case !ok && owned:
+			o.twice = append(o.twice, ref)
 		case !ok:
-			o.alien = append(o.alien, ref)
-		case !bytes.Equal(raw, r.Raw):
+			o.alien = append(o.alien, r.Type+"/"+r.ID)
+		case !bytes.Equal(raw, r.Raw) && !repairedFrom(r, raw, faults):
 			o.lost = append(o.lost, ref)
 		}
 		delete(want, ref)

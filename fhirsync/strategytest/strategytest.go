@@ -8,7 +8,8 @@
 //
 // Every fault of fhirtest is injected alone, and faults are injected in pairs chosen by seed. Each time three properties must hold:
 //
-//   - Everything that belongs to the patient is in the store, byte for byte, or the report names what is missing.
+//   - Everything that belongs to the patient is in the store, byte for byte or with a recorded repair that changes nothing of what it says,
+//     or the report names what is missing.
 //   - Nothing of another patient is in the store.
 //   - The verdict is not Complete while something is missing.
 //
@@ -135,12 +136,14 @@ func seedOf(i int) uint64 { return uint64(i) } //nolint:gosec // small and not n
 
 // outcome is what came of one sync.
 type outcome struct {
-	report  *fhirsync.Report
-	err     error
-	lost    []string // not in the store, or with other bytes
-	alien   []string // in the store, and not the patient's
-	invents bool     // a fault makes resources up that claim to be the patient's
-	open    int      // bodies left open
+	report   *fhirsync.Report
+	err      error
+	lost     []string // not in the store, or with other bytes
+	alien    []string // in the store, and not the patient's
+	twice    []string // in the store with an id that was made for it, and with its own
+	invents  bool     // a fault makes resources up that claim to be the patient's
+	open     int      // bodies left open
+	repaired int      // resources in the store that were repaired
 
 	requests, refused, wanted int // sent, answered by an error, and resources to be had: of the profiles
 }
@@ -167,7 +170,7 @@ func (s Suite) run(t *testing.T, seed uint64, size int, set func(*fhirtest.Serve
 				t.Errorf("the patient before: %v", err)
 			}
 		}
-		o = pull(t, client, fhirsync.Server{Name: "server", BaseURL: srv.BaseURL()}, srv, rec.PatientID)
+		o = pull(t, client, fhirsync.Server{Name: "server", BaseURL: srv.BaseURL()}, srv, rec.PatientID, faults...)
 		for _, f := range faults {
 			o.invents = o.invents || strings.HasPrefix(f.Name, "EndlessPages")
 		}
@@ -187,6 +190,12 @@ func (o outcome) properties(t *testing.T) {
 	}
 	if lost := o.unavailable(); len(lost) > 0 && rep.Verdict == fhirsync.Complete {
 		t.Errorf("complete, and missing: %v\n%s", lost, rep)
+	}
+	if len(o.twice) > 0 {
+		t.Errorf("twice in the store, once under an id that was made of the content: %v", o.twice)
+	}
+	if o.repaired > 0 && len(rep.Repairs) == 0 {
+		t.Errorf("%d resources were repaired, and the report does not say so", o.repaired)
 	}
 	if o.open > 0 {
 		t.Errorf("%d response bodies were left open", o.open)

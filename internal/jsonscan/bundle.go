@@ -38,6 +38,7 @@ type Bundle struct {
 	HasTotal bool   // false too if total is no natural number, or one that no int can hold
 	Links    []Link
 	Entries  []Entry
+	Object   bool // entry was an object in the place of an array of one
 
 	w writer
 }
@@ -132,6 +133,7 @@ func (p *pageReader) page() error {
 		case "link":
 			err = p.each(p.link)
 		case "entry":
+			p.b.Object = p.b.Object || p.s.at('{')
 			err = p.each(p.entry)
 		default:
 			_, err = s.value(2)

@@ -56,7 +56,7 @@ type RequestBody struct {
 
 // Shape is what a body is like.
 type Shape struct {
-	// Kind is bundle, resource, outcome, capabilities, json (which has no resourceType), html, xml, text, binary or empty.
+	// Kind is bundle, resource, outcome, capabilities, json (which has no resourceType), html, xml, fhir-xml, text, binary or empty.
 	Kind string `json:"kind"`
 	// Damage is "truncated" or "syntax", of a body that could not be read to its end; "json" of a resource that is not valid.
 	Damage string `json:"damage,omitempty"`
@@ -101,7 +101,7 @@ type Resource struct {
 	Updated   bool    `json:"updated,omitempty"` // has meta.lastUpdated
 	Subsetted bool    `json:"subsetted,omitempty"`
 	Size      int     `json:"size"`
-	Damage    string  `json:"damage,omitempty"` // "json": it is not valid
+	Damage    string  `json:"damage,omitempty"` // "json": it is not valid; "repairable": nor is it, and can be repaired without a guess
 	Refs      []Ref   `json:"refs,omitempty"`
 	Issues    []Issue `json:"issues,omitempty"` // of an OperationOutcome
 }

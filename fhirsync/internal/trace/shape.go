@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/fhirsync/fhirsync-go/fhirsync/internal/transport"
+	"github.com/fhirsync/fhirsync-go/internal/jsonrepair"
 	"github.com/fhirsync/fhirsync-go/internal/jsonscan"
 	"github.com/fhirsync/fhirsync-go/quirks"
 	"github.com/fhirsync/fhirsync-go/refs"
@@ -32,6 +33,13 @@ func (r *redactor) shape(body []byte) *Shape {
 	}
 	b := new(jsonscan.Bundle)
 	err := b.Split(body)
+	repaired := false
+	if err != nil {
+		if fixed, _, failed := jsonrepair.Repair(body, jsonrepair.Options{}); failed == nil {
+			body, repaired = fixed, true
+			err = b.Split(body)
+		}
+	}
 	s := &Shape{Damage: damage(err)}
 	switch {
 	case b.ResourceType == "Bundle":
@@ -53,6 +61,9 @@ func (r *redactor) shape(body []byte) *Shape {
 			s.Damage = damage(err)
 		}
 		s.Kind, s.Resource = "resource", r.resource(&head, body, &left)
+		if repaired && s.Resource.Damage == "" {
+			s.Resource.Damage = "repairable"
+		}
 		s.RefsLeftOut = max(0, -left)
 	default:
 		s.Kind = "json"
@@ -80,6 +91,8 @@ func firstKind(body []byte) string {
 		return "empty"
 	case start[0] == '<' && (strings.Contains(start, "<html") || strings.Contains(start, "<!doctype html")):
 		return "html"
+	case transport.LooksXML(body):
+		return "fhir-xml"
 	case start[0] == '<':
 		return "xml"
 	case utf8.ValidString(start[:max(0, len(start)-utf8.UTFMax)]) && !strings.ContainsRune(start, 0):
@@ -107,6 +120,9 @@ func (r *redactor) bundle(s *Shape, b *jsonscan.Bundle, nesting int, left *int) 
 	s.Entries = make([]Entry, 0, len(b.Entries))
 	for i := range b.Entries {
 		e := &b.Entries[i]
+		if e.Start == e.End && i > 0 && i == len(b.Entries)-1 {
+			continue // a comma after the last entry.
+		}
 		out := Entry{Mode: oneOf(modes, e.Mode)}
 		if status := e.Status; status != "" {
 			out.Status = "{other}"
@@ -150,6 +166,11 @@ func (r *redactor) resource(h *jsonscan.Header, raw []byte, left *int) *Resource
 	if h.ResourceType == "OperationOutcome" {
 		out.Issues = issuesOf(raw)
 		return out
+	}
+	if jsonscan.Valid(bytes.TrimPrefix(raw, []byte("\xEF\xBB\xBF"))) != nil {
+		if fixed, _, err := jsonrepair.Repair(raw, jsonrepair.Options{}); err == nil {
+			raw, out.Damage = fixed, "repairable"
+		}
 	}
 	for f, err := range refs.All(bytes.TrimPrefix(raw, []byte("\xEF\xBB\xBF")), refs.FromReference, refs.FromURI) {
 		if err != nil {

@@ -14,6 +14,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/fhirsync/fhirsync-go/fhirsync/internal/pagebuf"
+	"github.com/fhirsync/fhirsync-go/internal/jsonrepair"
 )
 
 // unpacked gives the body of an answer without its compression. gzip is asked for by hand and not left to http.Transport, so that what
@@ -56,46 +57,60 @@ func (c *capped) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// toUTF8 rewrites a body in another encoding. UTF-16 tells itself by its byte order mark; Latin-1 must be declared, and is not believed of
-// what is valid UTF-8: web servers declare it for everything.
-func toUTF8(ctx context.Context, buf *pagebuf.Buffer, contentType string) error {
+// toUTF8 rewrites a body in another encoding, and gives what it was; nil where it stays as it is. UTF-16 tells itself by its byte order mark,
+// or by the zero beside the first character, which in JSON and XML is ASCII; Latin-1 must be declared, and is not believed of what is valid
+// UTF-8: web servers declare it for everything.
+func toUTF8(ctx context.Context, buf *pagebuf.Buffer, contentType string) (*jsonrepair.Source, error) {
 	body := buf.Bytes()
-	if len(body) >= 2 && (body[0] == 0xFE && body[1] == 0xFF || body[0] == 0xFF && body[1] == 0xFE) {
-		big := body[0] == 0xFE
+	if big, skip, is := isUTF16(body); is {
+		if len(body)%2 != 0 {
+			return nil, io.ErrUnexpectedEOF
+		}
+		came := bytes.Clone(body)
 		units := make([]uint16, 0, len(body)/2)
-		for i := 2; i+1 < len(body); i += 2 {
+		for i := skip; i+1 < len(body); i += 2 {
 			hi, lo := body[i], body[i+1]
 			if !big {
 				hi, lo = lo, hi
 			}
 			units = append(units, uint16(hi)<<8|uint16(lo))
 		}
-		return buf.Fill(ctx, strings.NewReader(string(utf16.Decode(units))))
+		return &jsonrepair.Source{Came: came, Encoding: jsonrepair.UTF16, Skip: skip}, buf.Fill(ctx, strings.NewReader(string(utf16.Decode(units))))
 	}
 	_, params, err := mime.ParseMediaType(contentType)
 	if err != nil {
-		return nil //nolint:nilerr // a media type that cannot be read declares nothing.
+		return nil, nil //nolint:nilerr,nilnil // a media type that cannot be read declares nothing.
 	}
 	switch strings.ToLower(params["charset"]) {
 	case "iso-8859-1", "latin1", "iso8859-1", "iso_8859-1", "windows-1252", "cp1252", "us-ascii":
 		if utf8.Valid(body) {
-			return nil
+			return nil, nil
 		}
+		came := bytes.Clone(body)
 		out := make([]byte, 0, len(body)+len(body)/8)
 		for _, c := range body {
-			if c >= 0x80 && c < 0xA0 && windows1252[c-0x80] != 0 {
-				out = utf8.AppendRune(out, windows1252[c-0x80]) // as browsers do, also for what is called Latin-1.
-				continue
+			r, ok := jsonrepair.Windows1252(c) // as browsers do, also for what is called Latin-1.
+			if !ok {
+				r = rune(c)
 			}
-			out = utf8.AppendRune(out, rune(c))
+			out = utf8.AppendRune(out, r)
 		}
-		return buf.Fill(ctx, bytes.NewReader(out))
+		return &jsonrepair.Source{Came: came, Encoding: jsonrepair.Latin1}, buf.Fill(ctx, bytes.NewReader(out))
 	}
-	return nil
+	return nil, nil
 }
 
-// windows1252 is what the bytes from 0x80 to 0x9F stand for; 0: nothing.
-var windows1252 = [32]rune{
-	0x20AC, 0, 0x201A, 0x0192, 0x201E, 0x2026, 0x2020, 0x2021, 0x02C6, 0x2030, 0x0160, 0x2039, 0x0152, 0, 0x017D, 0,
-	0, 0x2018, 0x2019, 0x201C, 0x201D, 0x2022, 0x2013, 0x2014, 0x02DC, 0x2122, 0x0161, 0x203A, 0x0153, 0, 0x017E, 0x0178,
+// isUTF16 tells whether a body is UTF-16, in which order its bytes are, and how long its byte order mark is.
+func isUTF16(body []byte) (big bool, skip int, is bool) {
+	switch {
+	case len(body) < 2:
+		return false, 0, false
+	case body[0] == 0xFE && body[1] == 0xFF:
+		return true, 2, true
+	case body[0] == 0xFF && body[1] == 0xFE:
+		return false, 2, true
+	case body[0] == 0:
+		return true, 0, body[1] == '{' || body[1] == '<'
+	}
+	return false, 0, body[1] == 0 && (body[0] == '{' || body[0] == '<')
 }

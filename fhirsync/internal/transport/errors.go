@@ -29,6 +29,8 @@ var (
 	ErrToken = errors.New("no access token")
 	// ErrNotJSON: the body is not JSON at all, an HTML page for example.
 	ErrNotJSON = errors.New("answer is not JSON")
+	// ErrXML: the body is FHIR, and in XML.
+	ErrXML = errors.New("answer is XML, although JSON was asked for")
 	// ErrEncoding: the body is packed in a way that was not asked for.
 	ErrEncoding = errors.New("content encoding not supported")
 	// ErrHeaders: the headers of the answer are larger than is read.

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/oauth2"
 
 	"github.com/fhirsync/fhirsync-go/fhirsync/internal/pagebuf"
+	"github.com/fhirsync/fhirsync-go/internal/jsonrepair"
 	"github.com/fhirsync/fhirsync-go/quirks"
 	"github.com/fhirsync/fhirsync-go/ratelimit"
 )
@@ -129,6 +130,9 @@ type Response struct {
 
 	// Class is what a Check has found the answer to mean. One that has a class is not asked for again because of its status.
 	Class string
+	// Source is what the body was, where it was made readable; nil: the body is what came.
+	Source *jsonrepair.Source
+
 	// Inside: it came inside of another answer, a batch.
 	Inside bool
 
@@ -155,7 +159,33 @@ func Answer(status int, address *url.URL, body []byte) *Response {
 // Replace puts other bytes in the place of the body, and gives the memory of the old ones back.
 func (r *Response) Replace(body []byte) {
 	r.Release()
-	r.buf, r.body = nil, body
+	r.buf, r.body, r.Source = nil, body, nil
+}
+
+// Mend puts what repairs made of the body in its place. Source tells from then on what it was.
+func (r *Response) Mend(found *jsonrepair.Result) {
+	before := r.Body()
+	if r.buf != nil {
+		before = bytes.Clone(before)
+	}
+	source := r.Source
+	if source == nil {
+		source = new(jsonrepair.Source)
+	}
+	source.Text, source.Edits, source.Fixes = before, found.Edits, found.Fixes
+	r.Replace(jsonrepair.Apply(before, found.Edits))
+	r.Source = source
+}
+
+// Came gives the bytes as they came, unpacked. They are valid as long as those of Body.
+func (r *Response) Came() []byte {
+	switch {
+	case r == nil || r.Source == nil:
+		return r.Body()
+	case r.Source.Came != nil:
+		return r.Source.Came
+	}
+	return r.Source.Text
 }
 
 // Release gives the memory of the body back. Calling it again does nothing.
@@ -291,13 +321,14 @@ func (k *call) handle(resp *http.Response) error {
 	if k.r.Small {
 		packed = SmallAnswer
 	}
+	var source *jsonrepair.Source
 	body, err := unpacked(resp, packed)
 	if err == nil {
 		if resp.StatusCode < 200 || resp.StatusCode > 299 {
 			body = io.LimitReader(body, maxErrorBody)
 		}
 		if err = buf.Fill(ctx, body); err == nil {
-			err = toUTF8(ctx, buf, resp.Header.Get("Content-Type"))
+			source, err = toUTF8(ctx, buf, resp.Header.Get("Content-Type"))
 		}
 	}
 	if err != nil {
@@ -308,7 +339,7 @@ func (k *call) handle(resp *http.Response) error {
 		return Again(err)
 	}
 	now := time.Now()
-	out := &Response{Status: resp.StatusCode, Header: resp.Header, URL: resp.Request.URL, buf: buf}
+	out := &Response{Status: resp.StatusCode, Header: resp.Header, URL: resp.Request.URL, Source: source, buf: buf}
 	out.RetryAfter, out.Later = ratelimit.RetryAfter(resp.Header, now)
 	if s := resp.StatusCode; !out.Later && (s == http.StatusTooManyRequests || s == http.StatusServiceUnavailable) {
 		out.RetryAfter, out.Later = ratelimit.Delay(resp.Header, now)
@@ -484,6 +515,12 @@ func (k *call) backoff(low, high time.Duration, _ int, _ *http.Response) time.Du
 		k.r.Retry(Retry{Attempt: k.attempt, StatusCode: status, Err: k.err, Wait: wait})
 	}
 	return wait
+}
+
+// LooksXML tells whether a body begins like FHIR's XML (http://hl7.org/fhir/R4/xml.html).
+func LooksXML(body []byte) bool {
+	body = bytes.TrimLeft(bytes.TrimPrefix(body, []byte("\xEF\xBB\xBF")), " \t\r\n")
+	return len(body) > 0 && body[0] == '<' && bytes.Contains(body[:min(len(body), 1024)], []byte(`"http://hl7.org/fhir"`))
 }
 
 // LooksJSON tells whether a body begins like JSON, byte order mark and white space aside.
