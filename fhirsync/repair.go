@@ -53,7 +53,8 @@ type Repair struct {
 	Kind RepairKind `json:"kind"`
 	// Path is the element: "Observation.component[1].valueQuantity.value". "" where it is about the whole resource.
 	Path string `json:"path,omitempty"`
-	// Offset is the place in Resource.Original, or in Resource.Raw where that is nil.
+	// Offset is the place in the bytes as this repair found them: in Resource.Original, or in Resource.Raw where that is nil, unless an
+	// earlier repair of the list had moved them.
 	Offset int `json:"offset"`
 }
 

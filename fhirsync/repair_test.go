@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/fhirsync/fhirsync-go/fhirsync"
 	"github.com/fhirsync/fhirsync-go/fhirsync/store/memstore"
@@ -234,6 +235,17 @@ func TestRepairs(t *testing.T) {
 			body: pageOf(entry(strings.Replace(o1, `"status"`, `status`, 1) + `}`)), raw: o1 + `}`, original: strings.Replace(o1, `"status"`, `status`, 1) + `}`,
 			repairs: in(fhirsync.RepairName, "Observation.status", strings.Index(o1, `"status"`)),
 		},
+		"half a character": {
+			body: pageOf(entry(o1 + `,"note":[{"text":"a\ud83d"}]}`)), raw: o1 + `,"note":[{"text":"a\ufffd"}]}`, original: o1 + `,"note":[{"text":"a\ud83d"}]}`,
+			repairs: in(fhirsync.RepairSurrogate, "Observation.note[0].text", at+19),
+		},
+		"a member that stands twice": {
+			body: pageOf(entry(o1 + `,"valueQuantity":{"value":1,"value":2}}`)), raw: o1 + `,"valueQuantity":{"value":1,"value":2}}`,
+			repairs: in(fhirsync.RepairDuplicate, "Observation.valueQuantity.value", at+29),
+		},
+		"a member that stands twice and says the same": {
+			body: pageOf(entry(o1 + `,"valueQuantity":{"value":1,"value":1}}`)), raw: o1 + `,"valueQuantity":{"value":1,"value":1}}`,
+		},
 		"a resource where a Bundle was due": {
 			body: o1 + `}`, raw: o1 + `}`, report: map[fhirsync.RepairKind]int{fhirsync.RepairBundle: 1},
 		},
@@ -290,7 +302,7 @@ func TestRepairs(t *testing.T) {
 			for kind, n := range tt.report {
 				want[kind] += n
 			}
-			if diff := cmp.Diff(want, rep.Repairs); diff != "" {
+			if diff := cmp.Diff(want, rep.Repairs, cmpopts.EquateEmpty()); diff != "" {
 				t.Errorf("the report (-want +got)\n%s", diff)
 			}
 			source := tt.original
@@ -344,6 +356,9 @@ func TestQuarantine(t *testing.T) {
 		},
 		"neither id nor resourceType": {
 			search: pageOf(`{"resource":{`+about+`}}`, good), stored: 1, kept: `{"resource":{` + about + `}}`, reason: "a resource without an id", query: "Observation?_count=&patient=",
+		},
+		"neither a Bundle nor a resource of the type": {
+			search: `{"resourceType":"Parameters"}`, kept: `{"resourceType":"Parameters"}`, query: "Observation?_count=&patient=",
 		},
 		"a page that is no JSON": {search: `{"resourceType":"Bundle","entry":[}}`, kept: `{"resourceType":"Bundle","entry":[}}`, query: "Observation?_count=&patient="},
 		"XML and nothing else":   {search: xml, kept: xml, reason: "XML", query: "Observation?_count=&_format=&patient="},

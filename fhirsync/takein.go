@@ -321,7 +321,7 @@ func (r *run) keepUnread(typ string, resp *transport.Response, fail *ServerError
 	body := resp.Came()
 	_, syntax := errors.AsType[*jsonscan.SyntaxError](fail.Err)
 	_, refused := errors.AsType[*jsonrepair.RefusedError](fail.Err)
-	if syntax || refused || errors.Is(fail.Err, transport.ErrXML) || isEarlyEnd(fail.Err) || errors.Is(fail.Err, jsonscan.ErrDepth) {
+	if syntax || refused || errors.Is(fail.Err, transport.ErrXML) || errors.Is(fail.Err, errKind) || isEarlyEnd(fail.Err) || errors.Is(fail.Err, jsonscan.ErrDepth) {
 		r.keepOnce(typ, "", fail.reason(), body, resp.URL)
 	}
 }

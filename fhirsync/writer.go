@@ -6,6 +6,9 @@ import (
 	"errors"
 	"slices"
 	"time"
+
+	"github.com/fhirsync/fhirsync-go/internal/jsonrepair"
+	"github.com/fhirsync/fhirsync-go/internal/jsonscan"
 )
 
 // Limits of one batch.
@@ -200,6 +203,7 @@ func (w *writer) put(ctx context.Context) {
 	})
 	err := w.unchanged(ctx, resources)
 	if err == nil {
+		w.look(resources)
 		err = w.originals(ctx, resources)
 	}
 	if err != nil {
@@ -271,6 +275,30 @@ func (w *writer) reject(ctx context.Context, resources []Resource, reject *Rejec
 		return nil, reject // its indexes are none of this batch.
 	}
 	return rest, w.quarantine(ctx, items)
+}
+
+// look looks for what a strict reader lets pass and readers make different things of: members that stand twice, which are only noted, and
+// halves of characters. What the store holds already was looked at when it came.
+func (w *writer) look(resources []Resource) {
+	for i := range resources {
+		res := &resources[i]
+		if res.Unchanged || jsonscan.Plain(res.Raw) {
+			continue
+		}
+		fixed, found, err := jsonrepair.Repair(res.Raw, jsonrepair.Options{Names: true})
+		if err != nil || len(found.Fixes) == 0 {
+			continue
+		}
+		if len(found.Edits) > 0 {
+			if res.Original == nil {
+				res.Original = res.Raw
+			}
+			res.Raw = fixed
+		}
+		repairs := repairsOf(res.Type, found.Fixes)
+		res.Repairs = append(slices.Clip(res.Repairs), repairs...)
+		w.r.ledger.with(res.Type, func(e *typeEntry) { addRepairs(&e.repairs, repairs) })
+	}
 }
 
 // originals keeps what repaired resources were before: ahead of the resources, so that there is no time at which it could be lost.
