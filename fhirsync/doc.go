@@ -19,6 +19,22 @@
 //
 // [SyncOptions] limits the types and tells of progress ([Event]). The server has to speak FHIR R4, R4B, R5 or STU3.
 //
+// # What is repaired
+//
+// Servers send what a strict parser refuses. What can be read in one way only is repaired, and nothing else: another encoding (UTF-16,
+// Latin-1), a byte order mark, bytes that are no character, control characters, leading zeros and plus signs, commas before a closing bracket,
+// comments, names without quotes, halves of characters; one resource, lines of resources or several Bundles where one was due, a Bundle of
+// results within another, an entry that is an object; an id or a resourceType that is not there and is certain from the address or the
+// question. A resource without any id gets one made of its content. Each repair is in [Resource].Repairs and counted in [Report].Repairs, and
+// the bytes as they came are in [Resource].Original and, where the store has one, in its [QuarantineStore]. [RepairKind] lists the kinds.
+// Of a resource that no repair has touched every byte is the server's.
+//
+// A page that ends early is not repaired but asked for again, and XML is asked for again as JSON. What would need a guess (NaN, a missing
+// comma, two ids) is read by itself and, if that is no better, kept in quarantine with what was asked for and why, and is a gap of reason
+// [Failed]. A member that stands twice with different values stays as it is and is only recorded: [RepairDuplicate].
+//
+// Nothing of this can be switched off, because a resource that is not JSON helps nobody: who wants the server's bytes takes Original.
+//
 // # Stores
 //
 // A [Store] has one method, Put. Packages store/memstore and store/dirstore are stores; [StoreFunc] makes one of a function;

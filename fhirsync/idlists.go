@@ -269,7 +269,9 @@ func (w *wave) listPage(ctx context.Context, typ string, address *url.URL, numbe
 			asked.Entries = append(asked.Entries, *e)
 		}
 	}
-	got, takeErr := w.takeIn(asked, resp.Body(), source{op: "search", typ: typ, strategy: w.strategy.Name(), companion: true, unattributed: true})
+	got, takeErr := w.takeIn(asked, resp.Body(), source{
+		op: "search", typ: typ, strategy: w.strategy.Name(), companion: true, unattributed: true, before: resp.Source, address: resp.URL,
+	})
 	if takeErr != nil {
 		return nil, nil, takeErr
 	}
