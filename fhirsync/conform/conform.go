@@ -28,7 +28,8 @@ const (
 	LastUpdatedExtension = "https://github.com/fhirsync/fhirsync-go/conform/lastUpdated"
 )
 
-// Claims says what becomes of meta.profile. Tags and security labels always stay.
+// Claims says what becomes of meta.profile. Tags and security labels always stay. In resources inside of others (contained ones, those of a
+// Bundle's entries) no claim is ever made: there it is kept, or removed.
 type Claims int
 
 // What becomes of them.
@@ -48,8 +49,9 @@ type Unknowns int
 const (
 	// KeepUnknowns: they stay as they are. A strict server refuses them.
 	KeepUnknowns Unknowns = iota
-	// UnknownsExtension: each becomes an extension, [UnknownExtension], in the place where it stood, with its name and its JSON as text. Nothing of
-	// it is lost, and a strict server takes it. In Bundle, Parameters and Binary, which can have no extensions, they stay.
+	// UnknownsExtension: each becomes an extension, [UnknownExtension], in the place where it stood, with its name and its JSON as text.
+	// Nothing of it is lost, and a strict server takes it. Where there can be no extension beside it (Bundle, Parameters, Binary,
+	// extensions) they stay.
 	UnknownsExtension
 )
 
@@ -60,8 +62,9 @@ const UnknownExtension = "https://github.com/fhirsync/fhirsync-go/conform/unknow
 type Options struct {
 	// Rules are the rules that are on; nil: [DefaultRules]; empty and not nil: none.
 	Rules []Rule
-	// FHIRVersion is the version of the resources. Empty and those that begin with 4.0 or 4.3 are R4 and R4B. For others there is no table of
-	// elements: of the rules, Empty, Nulls, References, Narrative and Duplicates alone are carried out, and profiles only as far as they need none.
+	// FHIRVersion is the version of the resources. Empty and those that begin with 4.0 or 4.3 are R4 and R4B. For others there is no table
+	// of elements: of the rules, Empty, Nulls, References, Narrative and Duplicates alone are carried out, and profiles only as far as they
+	// need none.
 	FHIRVersion string
 	// Location is where times without a zone were written down. nil: they stay as they are, and are a Nonconformity.
 	Location *time.Location

@@ -24,6 +24,7 @@ func TestRules(t *testing.T) {
 		{"an empty string goes with a null beside it", "empty", `{"resourceType":"Patient","name":[{"given":["","B"],"_given":[null,{"id":"x"}]}]}`, `{"resourceType":"Patient","name":[{"given":["B"],"_given":[{"id":"x"}]}]}`, "empty Patient.name[0].given[0]", "", true},
 		{"white space stays", "empty", "{ \"resourceType\" : \"Patient\",\n \"active\" : true ,\n \"gender\" : \"\" ,\n \"birthDate\" : \"1970\" }\n", "{ \"resourceType\" : \"Patient\",\n \"active\" : true,\n \"birthDate\" : \"1970\" }\n", "empty Patient.gender", "", true},
 		{"contained resources stay", "empty", `{"resourceType":"Patient","contained":[{},{"resourceType":"Device"}]}`, "", "", "", false},
+		{"null is no contained resource", "nulls", `{"resourceType":"Patient","contained":[null,{"resourceType":"Device"}]}`, `{"resourceType":"Patient","contained":[{"resourceType":"Device"}]}`, "nulls Patient.contained[0]", "", true},
 		{"unknown elements stay", "empty", `{"resourceType":"Patient","future":{"a":[],"b":"","c":{}}}`, "", "", "", false},
 
 		{"null", "nulls", `{"resourceType":"Patient","gender":null,"active":true}`, `{"resourceType":"Patient","active":true}`, "nulls Patient.gender", "", true},
@@ -58,6 +59,7 @@ func TestRules(t *testing.T) {
 
 		{"required", "required", `{"resourceType":"MedicationRequest","status":"active","intent":"order","subject":{"display":"x"},"medicationReference":{},"text":{"status":"generated"}}`, "", "", "required MedicationRequest.text.div; required MedicationRequest.medication[x]", false},
 		{"unknown", "unknown", `{"resourceType":"Patient","future":1,"_gender":{"future":2},"_name":[{}],"contained":[{"resourceType":"Nothing"}]}`, "", "", "unknown Patient._gender.future; unknown Patient.contained[0].resourceType; unknown Patient.future; unknown Patient._name", false},
+		{"an extension that says nothing, or too much", "required,shape", `{"resourceType":"Patient","extension":[{"url":"a"},{"url":"b","valueCode":"c","extension":[{"url":"d","_valueCode":{"id":"e"}}]}]}`, "", "", "required Patient.extension[0].value[x]; shape Patient.extension[1]", false},
 		{"shape", "shape", `{"resourceType":"Patient","name":{"text":"A"},"birthDate":["1970"],"gender":{"a":1},"maritalStatus":"M","address":["x"],"telecom":[[]]}`, "", "", "shape Patient.name; shape Patient.birthDate; shape Patient.gender; shape Patient.maritalStatus; shape Patient.address[0]; shape Patient.telecom[0]", false},
 		{"duplicates", "duplicates,empty,codes", `{"resourceType":"Patient","gender":" MALE ","gender":"","_gender":{}}`, "", "", "duplicates Patient.gender; duplicates Patient._gender", false},
 		{"ids", "ids", `{"resourceType":"Patient","id":"a_b","contained":[{"resourceType":"Device","id":"ü"}],"name":[{"id":"any thing"}]}`, "", "", "ids Patient.id; ids Patient.contained[0].id", false},
@@ -213,7 +215,12 @@ func TestOptions(t *testing.T) {
 			`{"resourceType":"Patient","meta":{"versionId":"3","lastUpdated":"2020-01-01T00:00:00Z"}}`,
 			`{"resourceType":"Patient","meta":{"extension":[{"url":"https://github.com/fhirsync/fhirsync-go/conform/versionId","valueString":"3"},{"url":"https://github.com/fhirsync/fhirsync-go/conform/lastUpdated","valueString":"2020-01-01T00:00:00Z"}]}}`,
 		},
-		"no claims":   {conform.Options{Claims: conform.RemoveClaims}, meta, `{"resourceType":"Patient","meta":{"versionId":"3","lastUpdated":"2020-01-01T00:00:00Z","tag":[{"code":"t"}],"security":[{"code":"s"}]}}`},
+		"no claims": {conform.Options{Claims: conform.RemoveClaims}, meta, `{"resourceType":"Patient","meta":{"versionId":"3","lastUpdated":"2020-01-01T00:00:00Z","tag":[{"code":"t"}],"security":[{"code":"s"}]}}`},
+		"no claims inside": {
+			conform.Options{Claims: conform.RemoveClaims},
+			`{"resourceType":"Bundle","type":"collection","entry":[{"resource":{"resourceType":"Patient","meta":{"profile":["p"],"tag":[{"code":"t"}]},"contained":[{"resourceType":"Patient","meta":{"profile":["p"]}}]}}]}`,
+			`{"resourceType":"Bundle","type":"collection","entry":[{"resource":{"resourceType":"Patient","meta":{"tag":[{"code":"t"}]},"contained":[{"resourceType":"Patient"}]}}]}`,
+		},
 		"other claim": {conform.Options{Claims: conform.ReplaceClaims, Profiles: []conform.Profile{{URL: "q", Type: "Patient"}}}, `{"resourceType":"Patient","meta":{"profile":["p","q","r"]}}`, `{"resourceType":"Patient","meta":{"profile":["q"]}}`},
 		"base":        {conform.Options{Bases: []string{"https://fhir.example.org/r4/"}}, `{"resourceType":"Patient","managingOrganization":{"reference":"https://fhir.example.org/r4/Organization/1"},"generalPractitioner":[{"reference":"https://other.example.org/r4/Practitioner/1"}]}`, `{"resourceType":"Patient","managingOrganization":{"reference":"Organization/1"},"generalPractitioner":[{"reference":"https://other.example.org/r4/Practitioner/1"}]}`},
 		"unknown": {

@@ -27,6 +27,20 @@ func (p *pass) meta(root *node) {
 	dropEmpty(root, "meta")
 }
 
+// inner does to a resource inside of another what Options.Claims says: its claims are never tried, so they stay with KeepClaims alone.
+func (p *pass) inner(n *node, f *frame) {
+	meta := n.get("meta")
+	if f.outer == nil || p.c.opts.Claims == KeepClaims || meta == nil || meta.kind != '{' {
+		return
+	}
+	if v := meta.get("profile"); v != nil {
+		p.changed(RuleMeta, f.in("meta").in("profile"), v)
+		meta.drop("profile")
+		meta.drop("_profile")
+		dropEmpty(n, "meta")
+	}
+}
+
 // dropEmpty takes a member away if there is nothing left in it.
 func dropEmpty(n *node, name string) {
 	if v := n.get(name); v != nil && v.live() == 0 {

@@ -19,7 +19,8 @@ var (
 		shape span src start style summary tabindex title type valign value vspace width`)
 	// Elements that say nothing to a reader go with what is in them.
 	xhtmlGone = words("script style head noscript template")
-	// Of these only the tags go. What is not here and not allowed (del and s, which unsay their text; forms, whose state is no text) is left alone.
+	// Of these only the tags go. What is not here and not allowed (del and s, which unsay their text; forms, whose state is no text) is
+	// left alone.
 	xhtmlUnwrapped = words(`html body section article header footer main nav figure figcaption center font u ins mark label`)
 	xhtmlEmpty     = words("br col hr img")
 )

@@ -10,9 +10,10 @@ import (
 
 // Profile is what a resource must have to claim a profile, and what may be done so that it has it. It is data: [ReadProfiles] reads it.
 //
-// It is tried on each resource of its type that meets When or claims the profile already, in this version or in none. Its rules are carried out in their order. If one of them
-// cannot be met, the resource is left as it was before them, the reasons are among the Nonconformities, and the claim is not made, or taken
-// away. What a profile demands beyond its rules is not looked at: that needs a validator (see [Validator]).
+// It is tried on each resource of its type that meets When or claims the profile already, in this version or in none. Its rules are carried
+// out in their order. If one of them cannot be met, the resource is left as it was before them, the reasons are among the Nonconformities,
+// and the claim is not made, or taken away. What a profile demands beyond its rules is not looked at: that needs a validator (see
+// [Validator]).
 type Profile struct {
 	URL     string `json:"url"`               // canonical, without version
 	Version string `json:"version,omitempty"` // the claim is URL|Version; empty: URL alone

@@ -21,9 +21,9 @@ func TestUSCore(t *testing.T) {
 			`{"resourceType":"Patient","identifier":[{"system":"s","value":"v"}],"name":[{"family":"F"}],"gender":"male","meta":{"profile":["` + us + `us-core-patient|8.0.0"]}}`, "",
 		},
 		"a patient that lacks what may be absent": {
-			`{"resourceType":"Patient","identifier":[{"value":"v"}],"name":[{"text":"F"}],"gender":"M","telecom":[{"system":"phone"}],"extension":[{"url":"http://fhir.org/guides/argonaut/StructureDefinition/argo-race"}]}`,
+			`{"resourceType":"Patient","identifier":[{"value":"v"}],"name":[{"text":"F"}],"gender":"M","telecom":[{"system":"phone"}],"extension":[{"url":"http://fhir.org/guides/argonaut/StructureDefinition/argo-race","valueString":"x"}]}`,
 			`{"resourceType":"Patient","identifier":[{"value":"v","_system":` + absent + `}],"name":[{"text":"F","_family":` + absent + `}],"gender":"male","telecom":[{"system":"phone","_value":` + absent + `}],` +
-				`"extension":[{"url":"` + us + `us-core-race"}],"meta":{"profile":["` + us + `us-core-patient|8.0.0"]}}`, "",
+				`"extension":[{"url":"` + us + `us-core-race","valueString":"x"}],"meta":{"profile":["` + us + `us-core-patient|8.0.0"]}}`, "",
 		},
 		"a patient with nothing": {
 			`{"resourceType":"Patient","meta":{"profile":["` + us + `us-core-patient"]}}`,

@@ -17,9 +17,9 @@ import (
 //
 // [validate]: https://pkg.go.dev/github.com/fhirsync/fhirsync-go/fhirsync/conform/validate
 type Validator interface {
-	// Validate gives what is to be said about a resource; it is refused if one of the issues has the severity error or fatal. An error says that
-	// it could not be looked at: Put returns it, is tried again, and ends the sync if it stays. typ is the resource's type, raw its bytes, not to
-	// be written to. It is called from several goroutines at once.
+	// Validate gives what is to be said about a resource; it is refused if one of the issues has the severity error or fatal. An error says
+	// that it could not be looked at: Put returns it, is tried again, and ends the sync if it stays. typ is the resource's type, raw its
+	// bytes, not to be written to. It is called from several goroutines at once.
 	Validate(ctx context.Context, typ string, raw []byte) ([]fhirsync.Issue, error)
 }
 
@@ -40,8 +40,8 @@ const (
 	Keep Policy = iota
 	// Mark: it is stored, with the coding [MarkSystem] and [MarkCode] among its meta.tag. What is no JSON is stored without.
 	Mark
-	// Quarantine: it is rejected with a [*fhirsync.RejectError], so that the report names it as a gap and the store's QuarantineStore, if there
-	// is one, keeps its bytes as they came from the server.
+	// Quarantine: it is rejected with a [*fhirsync.RejectError], so that the report names it as a gap and the store's QuarantineStore, if
+	// there is one, keeps its bytes as they came from the server.
 	Quarantine
 )
 
@@ -65,8 +65,8 @@ type StoreOptions struct {
 	Refused Policy
 	// AtOnce is how many are validated at once; 0: 4.
 	AtOnce int
-	// OnResult is called for each resource on which something was changed or found, before the batch goes on, in the batch's order. A batch that
-	// is put again is told again. Different syncs call it at the same time. nil: nobody is told.
+	// OnResult is called for each resource on which something was changed or found, before the batch goes on, in the batch's order. A batch
+	// that is put again is told again. Different syncs call it at the same time. nil: nobody is told.
 	OnResult func(Outcome)
 }
 
@@ -83,9 +83,9 @@ type Outcome struct {
 
 // Store is a Store around a Store: c's rules are carried out on each resource on its way into next, and a validator may be asked.
 //
-// What next sees is changed where a rule changed something: Raw; Original, which becomes what Raw was unless it is set already; and Repairs, to
-// which one is added for each change, its kind [RepairPrefix] and the rule, its offset 0 where Original is older than the rules. In all
-// resources it is Digest, which becomes that of the source's digest and of the settings together. So a resource counts as
+// What next sees is changed where a rule changed something: Raw; Original, which becomes what Raw was unless it is set already; and
+// Repairs, to which one is added for each change, its kind [RepairPrefix] and the rule, its offset 0 where Original is older than the
+// rules. In all resources it is Digest, which becomes that of the source's digest and of the settings together. So a resource counts as
 // unchanged only if both are what they were: whoever changes a rule gets all of them again. Keys stay.
 //
 // Powers are those of next that are known here. Digests is asked as digests are put. State is kept under the caller's key together with the

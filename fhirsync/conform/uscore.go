@@ -14,9 +14,9 @@ var uscoreJSON []byte
 // the things that may be done about it those that its own rules on missing data name:
 // https://hl7.org/fhir/us/core/STU6.1/general-requirements.html#missing-data.
 //
-// Filled in is data-absent-reason, and the code unknown of Patient.gender. Two things are mapped: codes of Patient.gender as HL7 v2 has them, and
-// the URLs of the race and ethnicity extensions as the Argonaut guide had them; and to codings of category that have the systems of earlier
-// versions of FHIR those of today are added. Nothing is removed.
+// Filled in is data-absent-reason, and the code unknown of Patient.gender. Two things are mapped: codes of Patient.gender as HL7 v2 has
+// them, and the URLs of the race and ethnicity extensions as the Argonaut guide had them; and to codings of category that have the systems
+// of earlier versions of FHIR those of today are added. Nothing is removed.
 //
 // Not among them are the profiles of occupation, pregnancy, sexual orientation, preferences, advance directives and average blood pressure.
 func USCore6() []Profile { return uscore("6.1.0") }

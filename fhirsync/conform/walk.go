@@ -11,6 +11,7 @@ func (p *pass) resource(n *node, f *frame) {
 	if p.c.table == nil {
 		p.object(n, nil, f)
 		p.narrative(n, f)
+		p.inner(n, f)
 		return
 	}
 	info := p.c.table.types[typ]
@@ -20,6 +21,7 @@ func (p *pass) resource(n *node, f *frame) {
 	}
 	p.object(n, info, f)
 	p.narrative(n, f)
+	p.inner(n, f)
 	p.status(n, info, f)
 	p.required(n, info, f)
 }
@@ -98,7 +100,7 @@ func (p *pass) object(n *node, info *typeInfo, f *frame) {
 func (p *pass) unknown(n *node, i int, info *typeInfo, f *frame) {
 	m := &n.members[i]
 	list := n.get("extension")
-	if p.c.opts.Unknowns == KeepUnknowns || info.elements["extension"] == nil || list != nil && list.kind != '[' || m.name == "" {
+	if p.c.opts.Unknowns == KeepUnknowns || info.elements["extension"] == nil || info == p.c.table.types["Extension"] || list != nil && list.kind != '[' || m.name == "" {
 		p.fault(RuleUnknown, f.in(m.name))
 		return
 	}
@@ -284,9 +286,7 @@ func (p *pass) nothing(v *node) bool {
 // tidyArray takes away the elements that are empty, and for primitives the objects in the same places beside them.
 func (p *pass) tidyArray(n *node, m *member, e *element, f *frame) {
 	v := &m.val
-	if e.typ == "Resource" || m.name == "contained" {
-		return // a resource is never removed
-	}
+	resources := e.typ == "Resource" || m.name == "contained" // these are never removed
 	beside := n.get(partner(m.name))
 	if beside != nil && beside.kind != '[' {
 		beside = nil
@@ -312,7 +312,7 @@ func (p *pass) tidyArray(n *node, m *member, e *element, f *frame) {
 		rule := RuleEmpty
 		if it.val.kind == 'n' {
 			rule = RuleNulls
-		} else if !p.empty(&it.val) {
+		} else if resources || !p.empty(&it.val) {
 			continue
 		}
 		c := companion(i)
@@ -351,6 +351,25 @@ func (p *pass) required(n *node, info *typeInfo, f *frame) {
 		if !found {
 			p.fault(RuleRequired, f.in(r.name))
 		}
+	}
+	if p.c.table != nil && info == p.c.table.types["Extension"] {
+		p.extension(n, f)
+	}
+}
+
+// extension looks for what an extension has to have: a value or extensions, and not both (invariant ext-1).
+func (p *pass) extension(n *node, f *frame) {
+	value := false
+	for i := range n.members {
+		if m := &n.members[i]; !m.gone && strings.HasPrefix(strings.TrimPrefix(m.name, "_"), "value") {
+			value = true
+		}
+	}
+	switch inner := n.get("extension") != nil; {
+	case value && inner:
+		p.fault(RuleShape, f)
+	case !value && !inner:
+		p.fault(RuleRequired, f.in("value[x]"))
 	}
 }
 

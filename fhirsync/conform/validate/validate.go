@@ -26,8 +26,8 @@ import (
 type Server struct {
 	// BaseURL is the FHIR service base URL.
 	BaseURL string
-	// Client sends the requests; nil: one that waits a minute for each. Credentials are its Transport's business. Redirects are not followed: a
-	// patient's resource goes to no other address than the one that was given.
+	// Client sends the requests; nil: one that waits a minute for each. Credentials are its Transport's business. Redirects are not
+	// followed: a patient's resource goes to no other address than the one that was given.
 	Client *http.Client
 	// Profile is the canonical URL of a profile to validate against; empty: those that the resource claims, and FHIR itself.
 	Profile string
