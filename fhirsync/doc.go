@@ -38,7 +38,8 @@
 // # Stores
 //
 // A [Store] has one method, Put. Packages store/memstore and store/dirstore are stores; [StoreFunc] makes one of a function;
-// [Tee] fills several, [Filter] takes a part, [Namespaced] gives each resource an id of its own.
+// [Tee] fills several, [Filter] takes a part, [Namespaced] gives each resource an id of its own. Package conform
+// has one that makes what servers send fit for strict receivers.
 //
 // The contract:
 //
