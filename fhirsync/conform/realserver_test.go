@@ -163,7 +163,7 @@ const base = "https://payer.example/fhir"
 // generated pulls a generated record from a server whose resources are spoiled on the way.
 func generated(t *testing.T) []fhirsync.Resource {
 	t.Helper()
-	rec := fhirtest.Generate(fhirtest.Options{Seed: 11, Size: 200})
+	rec := fhirtest.Generate(fhirtest.Options{Seed: 11, Size: 120})
 	srv := fhirtest.NewServer(rec)
 	client, err := fhirsync.New(fhirsync.Config{HTTPClient: srv.Client(), Limit: ratelimit.Policy{Rate: -1}})
 	if err != nil {
