@@ -36,7 +36,7 @@ func redact(err error) string {
 	for _, plain := range []error{
 		ErrNotFHIR, ErrUnauthorized, ErrPatientNotFound, ErrVersion, pagebuf.ErrTooLarge, jsonscan.ErrDepth,
 		context.Canceled, context.DeadlineExceeded,
-		transport.ErrForeignOrigin, transport.ErrRedirects, transport.ErrHeaderTimeout, transport.ErrSlowBody, transport.ErrPause, transport.ErrNotJSON, transport.ErrXML,
+		transport.ErrForeignOrigin, transport.ErrRedirects, transport.ErrHeaderTimeout, transport.ErrSlowBody, transport.ErrPause, transport.ErrNotJSON, transport.ErrXML, errKind,
 		transport.ErrRedirect, transport.ErrEncoding, transport.ErrHeaders, transport.ErrPrivate, ErrRetryLater,
 	} {
 		if errors.Is(err, plain) {

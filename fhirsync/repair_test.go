@@ -2,6 +2,7 @@ package fhirsync_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 
@@ -26,7 +28,8 @@ type odd struct {
 	t *testing.T
 	// answer gives the body for a path below the base; "" for what an honest server without data would say.
 	answer func(path string, q url.Values, req *http.Request) string
-	typ    string // Content-Type; "": FHIR JSON in UTF-8
+	typ    string          // Content-Type; "": FHIR JSON in UTF-8
+	ctx    context.Context //nolint:containedctx // of the sync; nil: the test's
 }
 
 const oddBase = "https://odd.example.org/fhir"
@@ -70,7 +73,11 @@ func (o odd) sync(store fhirsync.Store) *fhirsync.Report {
 		if err != nil {
 			t.Fatal(err)
 		}
-		rep, err = c.Sync(t.Context(), fhirsync.Server{Name: "odd", BaseURL: oddBase}, "p", store, nil)
+		ctx := o.ctx
+		if ctx == nil {
+			ctx = t.Context()
+		}
+		rep, err = c.Sync(ctx, fhirsync.Server{Name: "odd", BaseURL: oddBase}, "p", store, nil)
 		if rep == nil {
 			t.Fatal(err)
 		}
@@ -506,5 +513,38 @@ func TestReadWithoutIdentity(t *testing.T) {
 	}}.sync(new(memstore.Store))
 	if rep.Verdict != fhirsync.Incomplete {
 		t.Error("what shows nothing of itself was taken for the Patient")
+	}
+}
+
+// A sync that is gone on with after an interruption, wherever that was, has repaired as much as one that was not interrupted, and nothing is
+// there twice.
+func TestRepairsAndResuming(t *testing.T) {
+	t.Parallel()
+	page := pageOf(`{"resource":{"resourceType":"Observation","id":"o1",`+about+`,}}`, `{"resource":{"resourceType":"Observation",`+about+`,"valueString":"x"}}`,
+		`{"fullUrl":"`+oddBase+`/Observation/o2","resource":{"resourceType":"Observation",`+about+`}}`)
+	want := map[fhirsync.RepairKind]int{fhirsync.RepairComma: 1, fhirsync.RepairContentID: 1, fhirsync.RepairID: 1}
+	resumed := 0
+	for at := 2; at < 80; at += 6 {
+		store := new(memstore.Store)
+		ctx, cancel := context.WithCancel(t.Context())
+		var sent atomic.Int64
+		answer := func(path string, q url.Values, req *http.Request) string {
+			if sent.Add(1) == int64(at) {
+				cancel()
+			}
+			return answering(page, 3)(path, q, req)
+		}
+		first := odd{t: t, answer: answer, ctx: ctx}.sync(store)
+		cancel()
+		rep := odd{t: t, answer: answering(page, 3)}.sync(store)
+		if !rep.ResumedFrom.IsZero() {
+			resumed++
+		}
+		if diff := cmp.Diff(want, rep.Repairs); diff != "" || rep.Types["Observation"].Received != 3 || rep.Types["Observation"].Stored != 3 || store.Len() != 4 || rep.Verdict != fhirsync.Complete {
+			t.Errorf("interrupted at request %d (%t): (-want +got)\n%s\n%d in the store\n%s", at, first.Interrupted, diff, store.Len(), rep)
+		}
+	}
+	if resumed == 0 {
+		t.Error("no sync was gone on with")
 	}
 }

@@ -634,6 +634,7 @@ func (r *run) readFrom(ctx context.Context, typ, id string, why purpose, src sou
 	fail := &ServerError{Op: "read", Type: typ, StatusCode: resp.Status, URL: address.String(), Err: errKind}
 	switch {
 	case head.ResourceType != typ && (head.ResourceType != "" || head.ID != id):
+		r.keepUnread(typ, resp, fail)
 		return taken{}, fail
 	case head.ID != id && head.ID != "":
 		fail.Err = errOtherID

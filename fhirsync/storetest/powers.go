@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -405,7 +406,11 @@ func quarantine(c *check) {
 		{Run: "run1", Server: server, PatientID: patientID, Type: "Observation", ID: "a", Reason: "rejected by the store", Raw: []byte(`{"resourceType":"Observation","id":"a"}`)},
 		{Run: "run1", Server: server, PatientID: patientID, Type: "Observation", ID: "new", Reason: "not valid JSON", Raw: []byte("{\"a\":\x00\xff\n")},
 		{Run: "run1", Server: server, PatientID: patientID, Type: "../Nonsense", ID: "..", Reason: "resourceType is missing or is none", Raw: []byte(`{"resourceType":"../Nonsense"}`)},
-		{Run: "run1", Server: server, PatientID: patientID, Reason: "an entry without a resource", Raw: []byte(`{}`)},
+		{Run: "run1", Server: server, PatientID: patientID, Reason: "an entry without a resource", Query: "Observation?_count=&patient=", Raw: []byte(`{}`)},
+		{
+			Run: "run1", Server: server, PatientID: patientID, Type: "Observation", ID: "b", Reason: "repaired", Raw: []byte(`{"resourceType":"Observation","id":"b",}`),
+			Repairs: []fhirsync.Repair{{Kind: fhirsync.RepairComma, Path: "Observation.id", Offset: 38}},
+		},
 		{Run: "run1", Server: server, PatientID: patientID, Reason: "empty"},
 		{Run: "run1", Server: server, PatientID: patientID, Reason: "large", Raw: bytes.Repeat([]byte("\n\x00"), 1<<20)},
 	}
@@ -432,10 +437,11 @@ func quarantine(c *check) {
 	for i, want := range items {
 		found := false
 		for _, g := range got {
-			found = found || g.Type == want.Type && g.ID == want.ID && g.Reason == want.Reason && bytes.Equal(g.Raw, want.Raw)
+			found = found || g.Type == want.Type && g.ID == want.ID && g.Reason == want.Reason && bytes.Equal(g.Raw, want.Raw) &&
+				g.Query == want.Query && slices.Equal(g.Repairs, want.Repairs)
 		}
 		if !found {
-			c.broken("item %d (%s) is not in quarantine, or not with its type, id, reason and bytes", i, want.Reason)
+			c.broken("item %d (%s) is not in quarantine, or not with its type, id, reason, query, repairs and bytes", i, want.Reason)
 		}
 	}
 }

@@ -21,7 +21,7 @@
 //	runs         no, run, patient_no, started: the syncs of the last week that have put something
 //	edges        resource_no, seq, path, reference, target_type, target_id, contained: with Options.References
 //	states       what an unfinished sync needs, and what was learned
-//	quarantine   bytes that could not be read as a resource, or that the store refused
+//	quarantine   bytes that could not be read as a resource, that the store refused, or as they were before a repair
 //	records      a view for people: server, patient_id, type, id, version_id, last_updated, first_seen, last_seen, resource_no, json
 //
 // The body is kept as bytes (BLOB, bytea), because nothing else gives them back as they came: a jsonb column reorders members, drops

@@ -9,14 +9,14 @@ import (
 
 // version of the tables that this release works with. A change of the tables is a new version and one more step in upgrades; what was
 // released is never changed.
-const version = 2
+const version = 3
 
 // upgrades gives the statements that lead from each version to the next, from 0 on, which is an empty database.
 func upgrades(d Dialect, table func(string) string) [][]string {
 	if d == SQLite {
-		return [][]string{sqliteTables(table), sqliteRuns(table)}
+		return [][]string{sqliteTables(table), sqliteRuns(table), quarantineWhy(table)}
 	}
-	return [][]string{postgresTables(table), postgresRuns(table)}
+	return [][]string{postgresTables(table), postgresRuns(table), quarantineWhy(table)}
 }
 
 // migrate makes the tables what they should be.

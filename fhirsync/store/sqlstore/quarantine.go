@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
+	"encoding/json"
 	"fmt"
 	"iter"
 	"time"
@@ -11,9 +12,17 @@ import (
 	"github.com/fhirsync/fhirsync-go/fhirsync"
 )
 
+// quarantineWhy makes version 3: what was asked for, and what has been repaired since.
+func quarantineWhy(t func(string) string) []string {
+	return []string{
+		`ALTER TABLE ` + t("quarantine") + ` ADD COLUMN query TEXT NOT NULL DEFAULT ''`,
+		`ALTER TABLE ` + t("quarantine") + ` ADD COLUMN repairs TEXT NOT NULL DEFAULT ''`,
+	}
+}
+
 // quarantinePage selects the next page, as paged does.
 func quarantinePage(quarantine, after string) string {
-	return `SELECT q.no, q.run, q.server, q.patient_id, q.type, q.id, q.reason, q.body FROM ` + quarantine + ` q JOIN (
+	return `SELECT q.no, q.run, q.server, q.patient_id, q.type, q.id, q.reason, q.query, q.repairs, q.body FROM ` + quarantine + ` q JOIN (
 		SELECT no AS row_no, sum(length(body)) OVER (ORDER BY no ROWS UNBOUNDED PRECEDING) - length(body) AS before
 		FROM ` + quarantine + ` WHERE no > ` + after + ` ORDER BY no LIMIT 500) p ON p.row_no = q.no WHERE p.before < 8388608 ORDER BY q.no`
 }
@@ -34,9 +43,17 @@ func (s *Store) Quarantine(ctx context.Context, items []fhirsync.Quarantined) er
 			if raw == nil {
 				raw = []byte{} // nil would be NULL.
 			}
+			repairs := ""
+			if len(q.Repairs) > 0 {
+				text, err := json.Marshal(q.Repairs)
+				if err != nil {
+					return err
+				}
+				repairs = string(text)
+			}
 			digest := quarantineDigest(q)
 			_, err := tx.ExecContext(ctx, s.sql.quarantine, digest[:], toText(q.Run), toText(q.Server), toText(q.PatientID), toText(q.Type),
-				toText(q.ID), toText(q.Reason), now, raw)
+				toText(q.ID), toText(q.Reason), now, raw, toText(q.Query), toText(repairs))
 			if err != nil {
 				return err
 			}
@@ -70,11 +87,17 @@ func (s *Store) Quarantined(ctx context.Context) iter.Seq2[fhirsync.Quarantined,
 				page = nil
 				return scan(ctx, s.db, s.sql.quarantined, []any{after}, func(scan func(...any) error) (err error) {
 					var q fhirsync.Quarantined
-					if err := scan(&last, &q.Run, &q.Server, &q.PatientID, &q.Type, &q.ID, &q.Reason, &q.Raw); err != nil {
+					var repairs string
+					if err := scan(&last, &q.Run, &q.Server, &q.PatientID, &q.Type, &q.ID, &q.Reason, &q.Query, &repairs, &q.Raw); err != nil {
 						return err
 					}
-					for _, text := range []*string{&q.Run, &q.Server, &q.PatientID, &q.Type, &q.ID, &q.Reason} {
+					for _, text := range []*string{&q.Run, &q.Server, &q.PatientID, &q.Type, &q.ID, &q.Reason, &q.Query, &repairs} {
 						if *text, err = fromText(*text); err != nil {
+							return err
+						}
+					}
+					if repairs != "" {
+						if err := json.Unmarshal([]byte(repairs), &q.Repairs); err != nil {
 							return err
 						}
 					}

@@ -47,8 +47,8 @@ func sqliteStatements(t func(string) string) statements {
 		dropState:      `DELETE FROM ` + states + ` WHERE key = ?1 AND rev = ?2`,
 		dropSyncStates: `DELETE FROM ` + states + ` WHERE substr(key, 1, ` + syncStateLength + `) = ?1`,
 
-		quarantine: `INSERT INTO ` + quarantine + ` (digest, run, server, patient_id, type, id, reason, first_seen, last_seen, body)
-			VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, ?9) ON CONFLICT (digest) DO UPDATE SET run = excluded.run, last_seen = excluded.last_seen`,
+		quarantine: `INSERT INTO ` + quarantine + ` (digest, run, server, patient_id, type, id, reason, first_seen, last_seen, body, query, repairs)
+			VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, ?9, ?10, ?11) ON CONFLICT (digest) DO UPDATE SET run = excluded.run, last_seen = excluded.last_seen`,
 		quarantined:    quarantinePage(quarantine, `?1`),
 		dropQuarantine: `DELETE FROM ` + quarantine + ` WHERE server = ?1 AND patient_id = ?2`,
 

@@ -166,6 +166,8 @@ func toVersion1(tb testing.TB, d database) {
 	for _, text := range []string{
 		`ALTER TABLE ` + d.table("members") + ` DROP COLUMN run_no`,
 		`DROP TABLE ` + d.table("runs"),
+		`ALTER TABLE ` + d.table("quarantine") + ` DROP COLUMN query`,
+		`ALTER TABLE ` + d.table("quarantine") + ` DROP COLUMN repairs`,
 		`UPDATE ` + d.table("version") + ` SET version = 1`,
 	} {
 		if _, err := db.ExecContext(tb.Context(), text); err != nil {
