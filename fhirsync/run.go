@@ -252,7 +252,11 @@ func (r *run) chooseAgain() {
 func (r *run) chooseRevincludes() {
 	for name := range r.table.Names() {
 		info, _ := r.table.Lookup(name)
-		if !info.Revincluded || !r.wants(name) || r.caps.ClaimsSearchBy(name, append(slices.Clone(info.Params), info.Via...)...) {
+		if !info.Revincluded || !r.wants(name) {
+			continue
+		}
+		// Where metadata claims a search of its own it comes by that, unless it is known that only riding works.
+		if r.reach(name) != quirks.ByRevInclude && r.caps.ClaimsSearchBy(name, append(slices.Clone(info.Params), info.Via...)...) {
 			continue
 		}
 		for _, typ := range r.types {

@@ -124,9 +124,10 @@ func (r *run) verifyType(ctx context.Context, typ string, a *answer, closure int
 			g.Type = typ
 			a.lost = &g
 		case b.foreign == 0 && b.matches >= a.matches:
-			again := a.again
+			again, parted, cut := a.again, a.parted, a.cut
 			*a = b.answer
-			a.again, a.inside = again, false
+			// That the question was for a part only stays so, however it was asked.
+			a.again, a.inside, a.parted, a.cut = again, false, parted, cut
 		}
 		return r.verifyType(ctx, typ, a, closure)
 	}
