@@ -35,7 +35,7 @@
 //   - [fhirsync/conform]: makes what servers send fit for strict receivers, by rules that are recorded; profiles; a hook for validators.
 //   - [quirks]: what a server says about itself, and what is known of it beside that.
 //   - [idspace]: ids that cannot collide, for records of several servers in one place.
-//   - [refs]: FHIR references: what kind one is, and where in a resource they stand.
+//   - [refs]: FHIR references: what one is, where in a resource they stand, what they mean in a Bundle, rewriting them, and what is still to be fetched.
 //   - [ratelimit]: one limit per server, shared by all who ask it.
 //   - examples/pull: the main job as a program.
 //

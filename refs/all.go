@@ -106,7 +106,8 @@ type Found struct {
 //   - [FromAttachment]: the member "url" of what has the name of an Attachment: attachment, valueAttachment and the like, content, document, file, form,
 //     formatted, image, photo, presentedForm.
 //   - [FromCanonical] and [FromURI]: members with names that FHIR gives to such elements. Where the same name means other things in other places,
-//     only what looks like an absolute URI counts. Not found are what only names something: system, Extension.url, the url of a definition.
+//     only what looks like an absolute URI counts. Where a name is a canonical in one version or type and a uri in another (QuestionnaireResponse.item.definition),
+//     it counts as a canonical. Not found is what only names something: system, Extension.url, the url of a definition.
 //   - [FromNarrative]: href and src in the XHTML of a Narrative. Links in markdown are not found.
 //
 // The names of the elements tell the Source; FHIR's few elements named reference that
@@ -213,7 +214,9 @@ func (f *finder) visit(field *jsonscan.Field) error {
 		source = urlOf(field.Parent())
 	case classCanonical, classMaybeCanonical:
 		source = FromCanonical
-	case classURI, classMaybeURI:
+	case classMaybeURI:
+		source = namedOf(field.Parent())
+	case classURI:
 		source = FromURI
 	case classLocation:
 		if string(field.Parent()) == "response" {

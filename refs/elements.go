@@ -32,7 +32,9 @@ func (c class) sources() sourceSet {
 		return setOf(FromAttachment, FromURI, FromCanonical)
 	case classCanonical, classMaybeCanonical:
 		return setOf(FromCanonical)
-	case classURI, classMaybeURI, classLocation:
+	case classMaybeURI:
+		return setOf(FromURI, FromCanonical)
+	case classURI, classLocation:
 		return setOf(FromURI)
 	case classNarrative:
 		return setOf(FromNarrative)
@@ -96,6 +98,15 @@ func urlOf(parent []byte) Source {
 	}
 	if isAttachment(parent) {
 		return FromAttachment
+	}
+	return FromURI
+}
+
+// namedOf tells what an element with a name of class MaybeURI is: in a few places a canonical.
+func namedOf(parent []byte) Source {
+	switch string(parent) {
+	case "constraint", "group", "dependsOn", "codeSystem":
+		return FromCanonical // ElementDefinition and ConceptMap: source; ImplementationGuide and TerminologyCapabilities: uri
 	}
 	return FromURI
 }

@@ -87,6 +87,38 @@ func TestAllAttachments(t *testing.T) {
 	}
 }
 
+// A name tells canonicals and uris apart, as far as names can.
+func TestAllCanonicalsAndURIs(t *testing.T) {
+	t.Parallel()
+	for element, want := range map[string]refs.Source{
+		"QuestionnaireResponse.questionnaire": refs.FromCanonical, "Patient.meta.profile": refs.FromCanonical, "CarePlan.instantiatesCanonical": refs.FromCanonical,
+		"Questionnaire.item.answerValueSet": refs.FromCanonical, "MeasureReport.measure": refs.FromCanonical, "PlanDefinition.library": refs.FromCanonical,
+		"Basic.extension.valueCanonical": refs.FromCanonical, "PlanDefinition.relatedArtifact.resource": refs.FromCanonical, "ConceptMap.group.source": refs.FromCanonical,
+		"ConceptMap.group.unmapped.url": refs.FromCanonical, "ImplementationGuide.dependsOn.uri": refs.FromCanonical, "MessageHeader.definition": refs.FromCanonical,
+		"Patient.meta.source": refs.FromURI, "CarePlan.instantiatesUri": refs.FromURI, "Provenance.policy": refs.FromURI, "Endpoint.address": refs.FromURI,
+		"Basic.extension.valueUri": refs.FromURI, "Task.input.valueUrl": refs.FromURI, "Bundle.link.url": refs.FromURI, "Bundle.entry.request.url": refs.FromURI,
+		"Bundle.entry.response.location": refs.FromURI, "Bundle.entry.fullUrl": refs.FromURI, "Consent.policy.uri": refs.FromURI,
+		"Coverage.identifier.system": 0, "Questionnaire.url": 0, "Basic.extension.url": 0, "Basic.modifierExtension.extension.url": 0, "Bundle.entry.resource.url": 0,
+		"Observation.code.coding.system": 0, "Patient.name.text": 0, "StructureMap.group.rule.target.display": 0,
+	} {
+		names := strings.Split(element, ".")
+		raw := `{"resourceType":"` + names[0] + `","` + strings.Join(names[1:], `":[{"`) + `":["https://h.example/Y/1"]` + strings.Repeat("}]", len(names)-2) + `}`
+		found := all(t, raw)
+		if want == 0 && len(found) > 0 || want != 0 && (len(found) != 1 || found[0].Source != want || found[0].Path != element) {
+			t.Errorf("%s is %v: %+v", element, want, found)
+		}
+	}
+	// The same names where they say something else.
+	for _, raw := range []string{
+		`{"resourceType":"StructureMap","group":[{"rule":[{"target":[{"transform":"copy"}]}]}]}`, `{"resourceType":"ValueSet","definition":"see http://x.example for more"}`,
+		`{"resourceType":"SearchParameter","base":["Patient"]}`, `{"resourceType":"AuditEvent","source":{"observer":{}},"policy":["none"]}`,
+	} {
+		if found := all(t, raw); len(found) > 0 {
+			t.Errorf("%s: %+v", raw, found)
+		}
+	}
+}
+
 func TestRewriteIdentity(t *testing.T) {
 	t.Parallel()
 	out, err := refs.Rewrite([]byte(everySource), func(f *refs.Found) string { return f.Text })
