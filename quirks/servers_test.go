@@ -54,13 +54,26 @@ func writeEntry(t *testing.T, b *strings.Builder, e quirks.Entry) {
 	if e.MovedTo != "" {
 		fmt.Fprintf(b, "Moved to %s.\n", e.MovedTo)
 	}
+	if vars := e.Set.Vars(); len(vars) > 0 {
+		fmt.Fprintf(b, "`Server.Vars` may hold `%s`.\n", strings.Join(vars, "`, `"))
+	}
 	b.WriteString("\n")
+	shown := map[string]bool{} // each setting once, with the first fact that speaks for it.
 	for _, s := range e.Sources {
 		fmt.Fprintf(b, "- **%s**: %s (%s)\n", s.About, escaped.Replace(s.Says), cited(s))
+		var again []string
 		for _, path := range slices.Sorted(maps.Keys(settings)) {
-			if slices.ContainsFunc(s.Fields, func(f string) bool { return path == f || strings.HasPrefix(path, f+".") }) {
+			switch {
+			case !slices.ContainsFunc(s.Fields, func(f string) bool { return path == f || strings.HasPrefix(path, f+".") }):
+			case shown[path]:
+				again = append(again, "`"+path+"`")
+			default:
+				shown[path] = true
 				fmt.Fprintf(b, "  → `%s`: `%s`\n", path, settings[path])
 			}
+		}
+		if len(again) > 0 {
+			fmt.Fprintf(b, "  → %s, as above\n", strings.Join(again, ", "))
 		}
 	}
 	for _, n := range e.Notes {
