@@ -154,6 +154,17 @@
 // pauses and within a budget. Counts that check the answers get fewer as a server proves to be honest, and what was learned about a server
 // is kept as long as the Client.
 //
+// # What is known of servers
+//
+// Many servers want a header of their own, refuse a type without a category, or stop where nobody expects it. Package quirks knows some fifty
+// of them by their base URLs and by what they say about themselves ([Config].Quirks; its list is quirks/SERVERS.md), and [Server].Quirks takes
+// what you know of one. Where such a thing is yours alone, a tenant or a client id, it is asked for by name and given in [Server].Vars; what
+// is missing there stands in the report, and so do the entries that were at work ([Report].Quirks) and what the server is known to leave out.
+// The guide to describing a server in a file stands in the documentation of package quirks.
+//
+// What is known saves questions that would be refused. It proves nothing: a type that was asked for in parts, or not at all, because of it is
+// no more complete than the answers show.
+//
 // # Privacy
 //
 // Tokens and Server.Header are sent to the scheme, host and port of Server.BaseURL only, whatever redirects, links and resources name.
