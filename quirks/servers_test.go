@@ -110,7 +110,7 @@ func foundBy(e quirks.Entry) string {
 		out = append(out, strings.Join(all, " and "))
 	}
 	if len(out) == 0 {
-		return "nothing"
+		return "nothing that is verified"
 	}
 	return strings.Join(out, ", ")
 }

@@ -79,6 +79,8 @@ func TestServersAreFound(t *testing.T) {
 		{"https://patient360c.anthem.com/P360Member/api/fhir-r4", nil, []string{"elevance-careevolution"}},
 		{"https://fumage-modernfamilypractice.canvasmedical.com", nil, []string{"canvas"}},
 		{"https://drchrono-fhirpresentation.everhealthsoftware.com/drchrono/basepractice/r4", nil, []string{"drchrono"}},
+		{"https://sandbox-drchrono-fhirpresentation.everhealthsoftware.com/drchrono/basepractice/r4", nil, []string{"drchrono"}},
+		{"https://other.everhealthsoftware.com/fhir", nil, nil},
 		{"https://www.onpatient.com/api_fhir", nil, []string{"onpatient"}},
 		{"https://gateway.api.esante.gouv.fr/fhir/v2", nil, []string{"annuaire-sante"}},
 		{"https://api.patientfusion.com/fhir/r4/v1/5de2f4f3-7a3f-4d3c-9d40-0d76f84f2e11", nil, []string{"practice-fusion"}},
