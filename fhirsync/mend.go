@@ -151,7 +151,7 @@ func repairsOf(typ string, fixes []jsonrepair.Fix) []Repair {
 // mendJSON repairs an entry that is not JSON, and reads it again; nil: that needs a guess.
 func (r *run) mendJSON(e *jsonscan.Entry, body []byte, src *source) *mended {
 	came := body[e.Start:e.End]
-	o := jsonrepair.Options{Latin1: (src.before == nil || src.before.Encoding == "") && jsonrepair.IsLatin1(body)}
+	o := jsonrepair.Options{Latin1: src.isLatin1(body)}
 	fixed, found, err := jsonrepair.Repair(came, o)
 	if err != nil {
 		if !isEarlyEnd(err) {
@@ -193,6 +193,15 @@ func (r *run) mendJSON(e *jsonscan.Entry, body []byte, src *source) *mended {
 		return new(mended)
 	}
 	return &mended{original: slices.Clone(raw), repairs: repairsOf(e.ResourceType, fixes)}
+}
+
+// isLatin1 tells whether bytes on the page that are not UTF-8 are Latin-1.
+func (src *source) isLatin1(body []byte) bool {
+	if src.latin1 == nil {
+		is := (src.before == nil || src.before.Encoding == "") && jsonrepair.IsLatin1(body)
+		src.latin1 = &is
+	}
+	return *src.latin1
 }
 
 // identity completes what a resource says of itself, where it is certain.

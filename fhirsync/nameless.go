@@ -20,6 +20,9 @@ type aside struct {
 // maxAside bounds the bytes of resources that wait. What goes beyond is stored as it comes.
 const maxAside = 16 << 20
 
+// maxPrints bounds the memory for fingerprints.
+const maxPrints = 500_000
+
 // putAside lets a resource wait whose id was made of its content; false: it is to be stored now.
 //
 // What it refers to is asked for in the meantime: another that waits may be among it. The caller holds mu.
@@ -28,7 +31,7 @@ func (r *run) putAside(c *candidate, found []refs.Found, urns map[string]bool, s
 		return false
 	}
 	ref := c.entry.ResourceType + "/" + c.id
-	size := len(c.entry.Resource) + len(c.mended.original)
+	size := asideSize(c.entry, c.mended)
 	if _, waits := r.asides[ref]; waits {
 		return true
 	}
@@ -51,6 +54,8 @@ func (r *run) putAside(c *candidate, found []refs.Found, urns map[string]bool, s
 	return true
 }
 
+func asideSize(e *jsonscan.Entry, m *mended) int { return len(e.Resource) + len(m.original) + 512 }
+
 // fingerprint notes what a resource with an id says beside it, on a server that has forgotten an id before.
 func (r *run) fingerprint(typ string, resource []byte) {
 	r.mu.Lock()
@@ -65,7 +70,9 @@ func (r *run) fingerprint(typ string, resource []byte) {
 	}
 	key := identOf(typ, contentID(typ, without))
 	r.mu.Lock()
-	r.prints[key] = struct{}{}
+	if len(r.prints) < maxPrints {
+		r.prints[key] = struct{}{}
+	}
 	r.mu.Unlock()
 }
 
@@ -95,7 +102,7 @@ func (r *run) takeAsides(context.Context) error {
 		}
 		r.mu.Lock()
 		delete(r.asides, ref)
-		r.asideBytes -= len(x.entry.Resource) + len(x.mended.original)
+		r.asideBytes -= asideSize(&x.entry, x.mended)
 		r.mu.Unlock()
 	}
 	return nil

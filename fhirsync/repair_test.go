@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -27,9 +28,10 @@ import (
 type odd struct {
 	t *testing.T
 	// answer gives the body for a path below the base; "" for what an honest server without data would say.
-	answer func(path string, q url.Values, req *http.Request) string
-	typ    string          // Content-Type; "": FHIR JSON in UTF-8
-	ctx    context.Context //nolint:containedctx // of the sync; nil: the test's
+	answer   func(path string, q url.Values, req *http.Request) string
+	strategy fhirsync.Strategy // nil: SearchByType
+	typ      string            // Content-Type; "": FHIR JSON in UTF-8
+	ctx      context.Context   //nolint:containedctx // of the sync; nil: the test's
 }
 
 const oddBase = "https://odd.example.org/fhir"
@@ -67,9 +69,11 @@ func (o odd) sync(store fhirsync.Store) *fhirsync.Report {
 	o.t.Helper()
 	var rep *fhirsync.Report
 	synctest.Test(o.t, func(t *testing.T) {
-		c, err := fhirsync.New(fhirsync.Config{
-			HTTPClient: &http.Client{Transport: o}, Limit: ratelimit.Policy{Rate: -1, Concurrency: 4}, Strategy: fhirsync.SearchByType(),
-		})
+		strategy := o.strategy
+		if strategy == nil {
+			strategy = fhirsync.SearchByType()
+		}
+		c, err := fhirsync.New(fhirsync.Config{HTTPClient: &http.Client{Transport: o}, Limit: ratelimit.Policy{Rate: -1, Concurrency: 4}, Strategy: strategy})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -547,4 +551,61 @@ func TestRepairsAndResuming(t *testing.T) {
 	if resumed == 0 {
 		t.Error("no sync was gone on with")
 	}
+}
+
+// A page on which everything is broken takes no longer than its size calls for.
+func TestRepairsOfALargePage(t *testing.T) {
+	t.Parallel()
+	const n = 4000
+	entries := make([]string, n)
+	for i := range entries {
+		entries[i] = fmt.Sprintf("{\"resource\":{\"resourceType\":\"Observation\",\"id\":\"o%d\",%s,\"note\":[{\"text\":\"%s\x01\"}],}}", i, about, strings.Repeat("x", 400))
+	}
+	for name, page := range map[string]string{
+		"each resource": pageOf(entries...), "the page too": "/* c */" + pageOf(entries...),
+	} {
+		start := time.Now()
+		store := new(memstore.Store)
+		rep := odd{t: t, answer: answering(page, n)}.sync(store)
+		if got := rep.Repairs; got[fhirsync.RepairControl] != n || got[fhirsync.RepairComma] != n || rep.Types["Observation"].Stored != n {
+			t.Errorf("%s: %v\n%s", name, got, rep)
+		}
+		if took := time.Since(start); took > 20*time.Second {
+			t.Errorf("%s: it took %v", name, took)
+		}
+	}
+}
+
+// What a strategy brings by a way of its own is repaired as well, and counts as come.
+func TestRepairsOfWhatIsEmitted(t *testing.T) {
+	t.Parallel()
+	store := new(memstore.Store)
+	rep := odd{t: t, strategy: emitting{
+		"{\"resourceType\":\"Observation\",\"id\":\"o1\"," + about + ",\"valueString\":\"\t\",}", `{"resourceType":"Observation",` + about + `,"valueInteger":1}`, "\xEF\xBB\xBF" + `{"resourceType":"Observation","id":"o3",` + about + `}`,
+	}, answer: answering(pageOf(), 0)}.sync(store)
+	if rep.Types["Observation"].Stored != 3 || rep.Repairs[fhirsync.RepairControl] != 1 || rep.Repairs[fhirsync.RepairComma] != 1 || rep.Repairs[fhirsync.RepairContentID] != 1 {
+		t.Error(rep)
+	}
+	for _, g := range rep.Gaps {
+		if g.Reason == fhirsync.Truncated || g.Reason == fhirsync.Failed {
+			t.Errorf("%+v", g)
+		}
+	}
+}
+
+// emitting is a strategy that brings lines.
+type emitting []string
+
+func (emitting) Name() string { return "emitting" }
+
+func (e emitting) Fetch(ctx context.Context, s *fhirsync.Session) error {
+	o := s.Owe("Observation")
+	o.Expect(len(e))
+	for _, line := range e {
+		if err := o.Emit(ctx, []byte(line)); err != nil {
+			return err
+		}
+	}
+	o.Done()
+	return nil
 }

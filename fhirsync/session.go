@@ -224,14 +224,17 @@ func (o *Obligation) Emit(ctx context.Context, raw ...[]byte) error {
 	for i := range b.Entries {
 		e := &b.Entries[i]
 		e.Resource = trimBOM(body[e.Start:e.End])
-		if o.got == nil {
-			o.got = map[ident]struct{}{}
-		}
-		if e.ID != "" {
+	}
+	_, err := o.s.r.takeIn(b, body, source{op: "other", typ: o.typ, strategy: o.s.strategy, unattributed: true, bare: true})
+	if o.got == nil {
+		o.got = map[ident]struct{}{}
+	}
+	for i := range b.Entries {
+		// Taking it in may have repaired that there was none.
+		if e := &b.Entries[i]; e.ID != "" {
 			o.got[identOf(e.ResourceType, e.ID)] = struct{}{}
 		}
 	}
-	_, err := o.s.r.takeIn(b, body, source{op: "other", typ: o.typ, strategy: o.s.strategy, unattributed: true, bare: true})
 	return err
 }
 

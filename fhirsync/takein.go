@@ -43,6 +43,7 @@ type source struct {
 	before *jsonrepair.Source
 	// inside counts what was repaired of the page in its resources.
 	inside map[jsonrepair.Kind]int
+	latin1 *bool // see isLatin1; nil: it is not known yet
 	// bare: the entries are the resources themselves and not Bundle.entry.
 	bare bool
 	// plain: matches can be of the type asked for only, and nothing else was asked to come with them.

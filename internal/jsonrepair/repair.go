@@ -102,29 +102,6 @@ func Apply(src []byte, edits []Edit) []byte {
 	return append(out, src[at:]...)
 }
 
-// Before gives the place in the source of a place in what Apply made of it. Insertions at its edges are no part of it.
-func Before(edits []Edit, made Span) Span {
-	return Span{before(edits, made.Start, true), before(edits, made.End, false)}
-}
-
-func before(edits []Edit, at int, start bool) int {
-	delta := 0 // how much further things are than in the source
-	for _, e := range edits {
-		from := e.Start + delta
-		to := from + len(e.Text)
-		switch {
-		case at < from, at == from && !start:
-			return at - delta
-		case at < to && start:
-			return e.Start
-		case at < to, at == to && !start:
-			return e.End
-		}
-		delta += len(e.Text) - (e.End - e.Start)
-	}
-	return at - delta
-}
-
 // IsLatin1 tells whether text that is not UTF-8 can be taken for Windows-1252, which is what servers write that say nothing, or something
 // else: there are bytes beyond ASCII, none of them is part of a character in UTF-8, each is a character in Windows-1252, and none looks
 // like a character of UTF-8 that a limit has cut.

@@ -1,6 +1,7 @@
 package jsonrepair_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"io"
@@ -102,7 +103,7 @@ func TestBefore(t *testing.T) {
 	}
 	for part, want := range map[string]string{`{"a":1}`: `{a:1,}`, `"a"`: `a`, `1`: `1`, `1}`: `1,}`, `{`: `{`, made: string(src)} {
 		at := strings.Index(made, part)
-		span := jsonrepair.Before(edits, jsonrepair.Span{Start: at, End: at + len(part)})
+		span := (&jsonrepair.Source{Edits: edits}).Before(jsonrepair.Span{Start: at, End: at + len(part)})
 		if got := string(src[span.Start:span.End]); got != want {
 			t.Errorf("%s comes from %s, want %s", part, got, want)
 		}
@@ -129,7 +130,7 @@ func TestHostileInput(t *testing.T) {
 		src := []byte("[" + strings.Repeat(piece, (4<<20)/len(piece)))
 		for _, o := range []jsonrepair.Options{{}, {Many: true, Names: true}} {
 			found, err := jsonrepair.Scan(src, o)
-			if found != nil && (len(found.Edits) > 4096+len(src)/64 || len(found.Fixes) > 4*(4096+len(src)/64)) {
+			if found != nil && (len(found.Edits) > 4096+len(src)/16 || len(found.Fixes) > 4*(4096+len(src)/16)) {
 				t.Errorf("%q: %d edits, %d fixes, %v", piece, len(found.Edits), len(found.Fixes), err)
 			}
 		}
@@ -179,4 +180,30 @@ func FuzzRepair(f *testing.F) {
 			}
 		}
 	})
+}
+
+// Before is the same as going through the edits one by one, and quick where there are many.
+func TestBeforeOfManyEdits(t *testing.T) {
+	t.Parallel()
+	src := []byte("[" + strings.Repeat(`{"a":007,"b":"é 0123456789 0123456789 0123456789 0123456789","c":+1,},/* x */`, 60_000) + `0]`)
+	found, err := jsonrepair.Scan(src, jsonrepair.Options{})
+	if err != nil || found.Refused != nil {
+		t.Fatal(err, found)
+	}
+	made := jsonrepair.Apply(src, found.Edits)
+	s := &jsonrepair.Source{Text: src, Edits: found.Edits, Fixes: found.Fixes}
+	start := time.Now()
+	at := 0
+	for n := range 60_000 {
+		i := at + bytes.IndexByte(made[at:], '{')
+		end := i + bytes.IndexByte(made[i:], '}') + 1
+		raw, fixes, changed := s.Original(made, jsonrepair.Span{Start: i, End: end})
+		if !strings.HasSuffix(string(raw), `","c":+1,}`) || !strings.HasPrefix(string(raw), `{"a":007,"b":"é `) || len(fixes) != 3 || fixes[2].Offset != len(raw)-2 || !changed {
+			t.Fatalf("%d: %s %+v", n, raw, fixes)
+		}
+		at = end
+	}
+	if took := time.Since(start); took > 10*time.Second {
+		t.Errorf("it took %v", took)
+	}
 }

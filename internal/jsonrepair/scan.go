@@ -13,8 +13,9 @@ import (
 // MaxDepth is how deep arrays and objects may be nested.
 const MaxDepth = 512
 
-// mostEdits bounds the memory for edits: nearly every string of a page may need one, but not every byte.
-func mostEdits(src []byte) int { return 4096 + len(src)/64 }
+// mostEdits bounds the memory for edits: every object and array of a page may need one, as converters have it that put a comma after every
+// member, but not every byte.
+func mostEdits(src []byte) int { return 4096 + min(len(src)/16, 1<<20) }
 
 // maxPath bounds the length of a path, and maxName that of a name in it.
 const (

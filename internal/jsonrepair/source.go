@@ -1,6 +1,7 @@
 package jsonrepair
 
 import (
+	"sort"
 	"strings"
 	"unicode/utf8"
 )
@@ -19,7 +20,38 @@ type Source struct {
 	Edits []Edit
 	Fixes []Fix
 
-	textAt, cameAt int // a place in both
+	moved          []int // by edit: how much further things are ahead of it than in Text
+	textAt, cameAt int   // a place in both
+}
+
+// Before gives the place in Text of a place in what Apply made of it. Insertions at its edges are no part of it.
+func (s *Source) Before(made Span) Span {
+	return Span{s.before(made.Start, true), s.before(made.End, false)}
+}
+
+func (s *Source) before(at int, start bool) int {
+	if s.moved == nil {
+		s.moved = make([]int, len(s.Edits)+1)
+		for i, e := range s.Edits {
+			s.moved[i+1] = s.moved[i] + len(e.Text) - (e.End - e.Start)
+		}
+	}
+	// The first edit that what is there now ends behind the place, or at it.
+	i := sort.Search(len(s.Edits), func(i int) bool {
+		to := s.Edits[i].Start + s.moved[i] + len(s.Edits[i].Text)
+		return to > at || to == at && !start
+	})
+	if i == len(s.Edits) {
+		return at - s.moved[i]
+	}
+	e := s.Edits[i]
+	switch from := e.Start + s.moved[i]; {
+	case at < from, at == from && !start:
+		return at - s.moved[i]
+	case start:
+		return e.Start
+	}
+	return e.End
 }
 
 // Original gives the bytes from which a part of the text was made, and what was wrong with them, with offsets from where they begin. text
@@ -27,15 +59,13 @@ type Source struct {
 func (s *Source) Original(text []byte, made Span) (raw []byte, fixes []Fix, changed bool) {
 	before, span := text, made
 	if s.Edits != nil {
-		before, span = s.Text, Before(s.Edits, made)
-		for _, e := range s.Edits {
-			changed = changed || e.Start < span.End && e.End > span.Start
-		}
-		for _, f := range s.Fixes {
-			if f.Offset >= span.Start && f.Offset < span.End {
-				f.Offset -= span.Start
-				fixes = append(fixes, f)
-			}
+		before, span = s.Text, s.Before(made)
+		first := sort.Search(len(s.Edits), func(i int) bool { return s.Edits[i].End > span.Start })
+		changed = first < len(s.Edits) && s.Edits[first].Start < span.End
+		for i := sort.Search(len(s.Fixes), func(i int) bool { return s.Fixes[i].Offset >= span.Start }); i < len(s.Fixes) && s.Fixes[i].Offset < span.End; i++ {
+			f := s.Fixes[i]
+			f.Offset -= span.Start
+			fixes = append(fixes, f)
 		}
 	}
 	if s.Encoding == "" {
