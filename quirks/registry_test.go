@@ -19,7 +19,7 @@ func layered(t *testing.T) *quirks.Registry {
 		return quirks.Set{
 			Accept: new("application/json;level=" + own),
 			Types:  map[string]quirks.Type{"Observation": {PageSize: &n}, own: {PageSize: &n}},
-			Errors: []quirks.ErrorRule{{Status: []int{410 + n}, Class: quirks.Empty}},
+			Errors: []quirks.ErrorRule{{Status: []int{410 + n}, Class: quirks.Absent}},
 			Headers: []quirks.Header{
 				{Name: "X-Common", Value: own}, {Name: "X-" + own, Value: own},
 			},

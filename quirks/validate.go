@@ -36,12 +36,16 @@ var keptHeaders = []string{
 	"trailer", "keep-alive", "accept-encoding", "accept", "expect", "forwarded", "via", "range", "if-none-match", "if-modified-since",
 }
 
+// keptPrefixes are those of headers that make another request of a request: another method, host or path.
+var keptPrefixes = []string{"proxy-", "x-forwarded-", "x-http-method", "x-method-override", "x-original-", "x-rewrite-", "x-host"}
+
 // keptParams name the patient or select resources: a Param with one of these names would leave something out in silence.
 var keptParams = []string{
 	"patient", "subject", "beneficiary", "individual", "actor", "category", "status", "clinical-status", "intent", "code", "date", "period", "type",
 	"class", "identifier", "name", "start", "end", "issued", "authoredon", "recorded", "recorded-date", "onset-date", "created", "sent", "encounter",
 	"_id", "_lastupdated", "_since", "_type", "_typefilter", "_tag", "_security", "_profile", "_source", "_filter", "_has", "_list", "_query", "_text",
 	"_content", "_elements", "_summary", "_count", "_offset", "_page", "_include", "_revinclude", "_contained", "_containedtype", "_maxresults", "_total",
+	"_method",
 }
 
 // checker looks at a value that was read or made in Go.
@@ -191,7 +195,7 @@ func (c *checker) header(h *Header, path string) {
 	switch {
 	case !tokenForm.MatchString(h.Name):
 		c.wrong(join(path, "name"), "want the name of a header")
-	case slices.Contains(keptHeaders, name) || strings.HasPrefix(name, "proxy-") || strings.HasPrefix(name, "x-forwarded-"):
+	case slices.Contains(keptHeaders, name) || slices.ContainsFunc(keptPrefixes, func(p string) bool { return strings.HasPrefix(name, p) }):
 		c.wrong(join(path, "name"), "a quirk cannot set "+h.Name)
 	}
 	if !oneOf(h.Value, h.Var, string(h.Generate)) {
@@ -292,6 +296,10 @@ func (c *checker) rule(r *ErrorRule, path string) {
 	}
 	if len(r.Status) == 0 && r.Issue == "" && r.Code == "" && r.Body == "" && r.Contains == "" {
 		c.wrong(path, "fits every answer: want status, issue, code, body or contains")
+	}
+	if notThere := []int{404, 410}; r.Class == Empty && r.Issue == "" && r.Code == "" && r.Contains == "" &&
+		slices.ContainsFunc(r.Status, func(s int) bool { return !slices.Contains(notThere, s) }) {
+		c.wrong(path, "a status says too little to take an answer for an empty one: want issue, code or contains, or status 404")
 	}
 	for i, s := range r.Status {
 		if s < 200 || s > 599 {
