@@ -39,7 +39,7 @@ const (
 
 // prefetch asks for several addresses in batches, where the server supports that, and keeps the answers for those who ask for them. It only
 // saves requests: whatever is not answered in a way that leaves no doubt is asked for by itself later.
-func (r *run) prefetch(ctx context.Context, op string, why purpose, addresses []*url.URL) {
+func (r *run) prefetch(ctx context.Context, why purpose, addresses []*url.URL) {
 	if len(addresses) < batchLeast || !r.batches(ctx) {
 		return
 	}
@@ -48,7 +48,7 @@ func (r *run) prefetch(ctx context.Context, op string, why purpose, addresses []
 		if most := deref(r.server.quirks.set.Batch.MaxEntries); most > 0 {
 			n = min(n, most)
 		}
-		if !r.sendBatch(ctx, op, why, addresses[:n]) {
+		if !r.sendBatch(ctx, "batch", why, addresses[:n]) {
 			return
 		}
 		addresses = addresses[n:]
@@ -358,7 +358,7 @@ func (s *Session) prefetch(ctx context.Context, why purpose, queries []Query, ad
 			addresses = append(addresses, address(question{typ: q.Type, fixed: q.Params}, forms[0]))
 		}
 	}
-	r.prefetch(ctx, "batch", why, addresses)
+	r.prefetch(ctx, why, addresses)
 	if r.ctx.Err() != nil {
 		return context.Cause(r.ctx)
 	}

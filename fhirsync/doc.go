@@ -15,7 +15,8 @@
 //
 // A sync reads the CapabilityStatement (and survives without it) and the Patient, asks for all types of the Patient compartment and for
 // those outside of it that carry a patient, follows references to whatever else the record names on the same server, and checks what came
-// against the server's own counts. Resources keep the server's bytes. Those of other patients that a server mixes in are not stored.
+// against the server's own counts. What attachments name on the same server comes too, bit for bit: as Binary resources, or to a store that is a
+// [ContentStore]. Resources keep the server's bytes. Those of other patients that a server mixes in are not stored.
 //
 // [SyncOptions] limits the types and tells of progress ([Event]). The server has to speak FHIR R4, R4B, R5 or STU3.
 //
@@ -48,7 +49,7 @@
 //   - One Sync never calls two methods of its store at once. Different Syncs do.
 //   - A [*RejectError] names what will never be accepted: a gap each, and the rest comes again. Any other error is tried again a few times and
 //     then ends the sync.
-//   - What a store can do besides, it says by implementing [StateStore], [DigestStore], [SeenStore] or [QuarantineStore], or with a
+//   - What a store can do besides, it says by implementing [StateStore], [DigestStore], [ContentStore], [HistoryStore], [SeenStore] or [QuarantineStore], or with a
 //     method Powers() [Powers].
 //
 // Checklist:

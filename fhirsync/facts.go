@@ -43,26 +43,28 @@ type learned struct {
 	nothing        int // the status with which the server says nothing; 0: not known
 	madeUp         int // the status for a type that cannot exist; 0: not known
 
-	splits     map[string]string // by type: the parameter by which it has to be asked in parts
-	noRiders   map[string]int    // by type: the status with which a search was refused because of its _revinclude
-	ridersRode bool              // a search was answered with a _revinclude
-	commas     int               // -1: lists of values are taken for one value
-	shownNext  bool              // a next link has been seen
-	longest    map[string]int    // by type: the longest chain
-	totals     bool              // a total has been seen to go beyond a page and was right
-	inside     map[string]bool   // forms that have brought something inside of a batch
-	batch      batching
-	countless  map[string]bool // types that refused to be counted
-	counts     counting
-	format     formatting
-	agreed     int // counts that agreed with what came
-	largest    int // the largest count seen
-	pageSize   int // index into pageSizes
-	sizeProven bool
-	operations map[string]int  // operations that the server refused, how often
-	lists      map[string]bool // types of which a search by several ids has brought them
-	listMost   map[string]int  // by type: the ids of one such search, where a longer one was cut or refused; 1: lists are of no use
-	dirty      int             // types for which every form brought other patients' resources
+	splits      map[string]string // by type: the parameter by which it has to be asked in parts
+	noRiders    map[string]int    // by type: the status with which a search was refused because of its _revinclude
+	ridersRode  bool              // a search was answered with a _revinclude
+	commas      int               // -1: lists of values are taken for one value
+	shownNext   bool              // a next link has been seen
+	longest     map[string]int    // by type: the longest chain
+	totals      bool              // a total has been seen to go beyond a page and was right
+	inside      map[string]bool   // forms that have brought something inside of a batch
+	batch       batching
+	countless   map[string]bool // types that refused to be counted
+	counts      counting
+	format      formatting
+	agreed      int // counts that agreed with what came
+	largest     int // the largest count seen
+	pageSize    int // index into pageSizes
+	sizeProven  bool
+	operations  map[string]int  // operations that the server refused, how often
+	noVersions  bool            // named versions are not there
+	rawContents bool            // contents come as the bytes they are, not as Binary resources
+	lists       map[string]bool // types of which a search by several ids has brought them
+	listMost    map[string]int  // by type: the ids of one such search, where a longer one was cut or refused; 1: lists are of no use
+	dirty       int             // types for which every form brought other patients' resources
 }
 
 // echo is what the server's self links are worth.

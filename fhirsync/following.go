@@ -47,12 +47,34 @@ func (r *run) followReferences(ctx context.Context) error {
 		}
 		w := &wave{run: r, nodes: map[string]*node{}}
 		byType := map[string][]refs.Target{}
+		var contents, versions, queries []refs.Target
+		var addresses []*url.URL
 		for i := range targets {
 			t := &targets[i]
 			w.nodes[t.Literal()] = r.ledger.begin(&node{typ: t.Type, label: "the target of a reference"})
-			byType[t.Type] = append(byType[t.Type], *t)
+			switch {
+			case isContent(t):
+				contents = append(contents, *t)
+			case t.Version != "":
+				versions = append(versions, *t)
+			case t.Query != "":
+				queries = append(queries, *t)
+				addresses = append(addresses, r.queryAddress(t))
+			default:
+				byType[t.Type] = append(byType[t.Type], *t)
+			}
+		}
+		if err := each(ctx, workers, contents, w.content); err != nil {
+			return err
+		}
+		r.prefetch(ctx, forReferences, addresses)
+		if err := each(ctx, workers, queries, w.query); err != nil {
+			return err
 		}
 		if err := w.resources(ctx, byType); err != nil {
+			return err
+		}
+		if err := each(ctx, workers, versions, w.version); err != nil {
 			return err
 		}
 	}
@@ -100,7 +122,7 @@ func (w *wave) resources(ctx context.Context, byType map[string][]refs.Target) e
 			addresses = append(addresses, w.server.address(nil, x.Type, x.ID))
 		}
 	}
-	w.prefetch(ctx, "batch", forReferences, addresses)
+	w.prefetch(ctx, forReferences, addresses)
 	return each(ctx, workers, rest, func(ctx context.Context, x left) error {
 		came, err := w.single(ctx, &x.Target)
 		if came && x.asked > 0 {

@@ -21,8 +21,11 @@ type frontier struct {
 	gone map[string]*missing
 	lost int // of gone: in this sync
 
-	denied map[string]int // by type: reads that were refused
-	lists  map[string]int // by type: ids of one search, where that was lowered in this sync
+	denied        map[string]int        // by type: reads that were refused
+	contents      map[string]attachment // by Attachment.url: what the attachment says of it
+	versions      map[ident]string      // the current version of what has come, where named versions are asked for
+	versionMisses int                   // named versions in a row that were not there
+	lists         map[string]int        // by type: ids of one search, where that was lowered in this sync
 }
 
 // away is an absolute reference and how often it was met.
@@ -49,18 +52,23 @@ const (
 	otherPatient refs.Reason = "references to other patients"
 	ofGroup      refs.Reason = "references of a Group or Person"
 	ofLink       refs.Reason = "references of Patient.link"
-	conditional  refs.Reason = "conditional references"
 )
 
 func newFrontier(r *run) frontier {
 	return frontier{
-		Frontier: refs.Frontier{Policy: r.opts.References, Here: r.people.here, Held: r.held, Follow: r.follows},
-		away:     map[string]*away{}, open: map[string]refs.Target{}, gone: map[string]*missing{}, denied: map[string]int{}, lists: map[string]int{},
+		Frontier: refs.Frontier{Policy: r.opts.References, Here: r.people.here, Held: r.held, Follow: r.follows, Content: func(url string) bool {
+			_, ok := r.contentURL(url)
+			return ok
+		}},
+		away: map[string]*away{}, open: map[string]refs.Target{}, gone: map[string]*missing{}, denied: map[string]int{}, lists: map[string]int{}, contents: map[string]attachment{}, versions: map[ident]string{},
 	}
 }
 
 // held tells whether a target need not be asked for: it has come, or was found not to be there. The caller holds run.mu.
 func (r *run) held(t *refs.Target) bool {
+	if t.Version != "" {
+		return r.front.versions[identOf(t.Type, t.ID)] == t.Version
+	}
 	if r.isHere(identOf(t.Type, t.ID)) {
 		return true
 	}
@@ -83,10 +91,10 @@ func (r *run) follows(typ string, x *refs.Found) (refs.Reason, bool) {
 		return ofGroup, false // they lead to other people.
 	case strings.HasPrefix(x.Path, "Patient.link."):
 		return ofLink, false
-	case x.Ref.Kind == refs.Conditional:
-		return conditional, false
+	case x.Ref.Kind == refs.Conditional && !searchable(x.Ref.Query):
+		return refs.NoResource, false
 	}
-	return "", r.wants(to)
+	return "", r.wants(cmp.Or(to, "Binary"))
 }
 
 // goneAge is how long it is believed of a target that it is not there.
@@ -100,7 +108,7 @@ func (f *frontier) note(typ, id string, urns map[string]bool, found []refs.Found
 		switch {
 		case x.Ref.Kind == refs.URN && urns[x.Ref.ID]:
 			continue // it is on the same page.
-		case x.Source == refs.FromReference && x.Ref.Kind == refs.Absolute && !f.Here(x.Ref.Base) && f.hold(typ, hops, x):
+		case x.Ref.Kind == refs.Absolute && !f.Here(x.Ref.Base) && (x.Source == refs.FromReference || x.Source == refs.FromAttachment && !f.Content(x.Text)) && f.hold(typ, hops, x):
 			continue
 		}
 		f.Add(typ, hops, *x)
@@ -136,7 +144,16 @@ func (f *frontier) settleAway(all bool) {
 
 // waveOf sorts types by how likely resources of other types still name them: who is named by everybody is asked for last, when all are known.
 var waveOf = map[string]int{
+	"": -1, "Binary": -1, // addresses of contents may be good for minutes only.
 	"PractitionerRole": 1, "OrganizationAffiliation": 1, "HealthcareService": 2, "Practitioner": 3, "Location": 4, "Organization": 5, "Endpoint": 6,
+}
+
+// waveRank is waveOf for a target. Old versions come last: most are current when all has come.
+func waveRank(t *refs.Target) int {
+	if t.Version != "" {
+		return len(waveOf)
+	}
+	return waveOf[t.Type]
 }
 
 // maxDeferred bounds the targets among which some are left for later: sorting them again and again has its cost.
@@ -154,11 +171,14 @@ func (r *run) takeWave() []refs.Target {
 	}
 	wave := all
 	if len(all) <= maxDeferred {
-		first := waveOf[slices.MinFunc(all, func(a, b refs.Target) int { return cmp.Compare(waveOf[a.Type], waveOf[b.Type]) }).Type]
+		first := waveRank(&all[0])
+		for i := range all {
+			first = min(first, waveRank(&all[i]))
+		}
 		var later []refs.Target
 		wave = nil
 		for _, t := range all {
-			if waveOf[t.Type] == first {
+			if waveRank(&t) == first {
 				wave = append(wave, t)
 			} else {
 				later = append(later, t)
@@ -203,12 +223,13 @@ func (r *run) missed() int {
 
 // skippedTexts say in the report why references were not followed.
 var skippedTexts = map[refs.Reason]string{
-	refs.Unresolved:  "references by urn that nothing on the page resolved",
-	refs.NoResource:  "references that name no resource",
-	refs.TypeOmitted: "references to types that the options leave out",
-	refs.TooFar:      "references further than the options go",
-	refs.TooMany:     "more references than are followed",
-	refs.OtherServer: "references to other servers",
+	refs.Unresolved:       "references by urn that nothing on the page resolved",
+	refs.NoResource:       "references that name no resource",
+	refs.TypeOmitted:      "references to types that the options leave out",
+	refs.TooFar:           "references further than the options go",
+	refs.TooMany:          "more references than are followed",
+	refs.OtherServer:      "references to other servers",
+	refs.ContentElsewhere: "contents on other servers",
 }
 
 // unfollowed gives what was not followed.

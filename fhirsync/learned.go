@@ -85,6 +85,8 @@ func (f *facts) values() map[string]string {
 	set("nothing", strconv.Itoa(f.nothing), f.nothing != 0)
 	set("made-up", strconv.Itoa(f.madeUp), f.madeUp != 0)
 	set("next", "shown", f.shownNext)
+	set("raw-contents", "yes", f.rawContents)
+	set("versions", "none", f.noVersions)
 	set("totals", "right", f.totals)
 	set("counts", strconv.Itoa(int(f.counts)), f.counts != countUnknown)
 	set("batch", strconv.Itoa(int(f.batch)), f.batch != batchUnknown)
@@ -205,6 +207,10 @@ func (f *facts) set(name, value string) bool {
 		f.splits[about] = value
 	case "rejects-unknown":
 		f.rejectsUnknown = true
+	case "versions":
+		f.noVersions = true
+	case "raw-contents":
+		f.rawContents = true
 	case "next":
 		f.shownNext = true
 	case "totals":

@@ -42,7 +42,7 @@ func (r *run) putAside(c *candidate, found []refs.Found, urns map[string]bool, s
 		return false
 	}
 	r.asideBytes += size
-	r.front.note(c.entry.ResourceType, c.id, urns, found[c.from:c.to])
+	r.front.note(c.entry.ResourceType, c.id, urns, r.front.noteContents(c.entry.Resource, found[c.from:c.to]))
 	if r.asides == nil {
 		r.asides = map[string]aside{}
 	}

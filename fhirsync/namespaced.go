@@ -94,6 +94,10 @@ var errOtherIdentity = errors.New("the bytes name another identity than the key"
 
 // Put rewrites a batch and puts it into the next store.
 func (n *namespaced) Put(ctx context.Context, batch Batch) error {
+	return n.put(ctx, batch, n.next.Put)
+}
+
+func (n *namespaced) put(ctx context.Context, batch Batch, next func(context.Context, Batch) error) error {
 	space, err := n.space(batch.Server)
 	if err != nil {
 		return err
@@ -133,7 +137,7 @@ func (n *namespaced) Put(ctx context.Context, batch Batch) error {
 		sorted[to] = out.Resources[from]
 	}
 	out.Resources = sorted
-	return backToSource("Namespaced", n.next.Put(ctx, out), order)
+	return backToSource("Namespaced", next(ctx, out), order)
 }
 
 func compareKeys(a, b Key) int {
@@ -169,6 +173,12 @@ func (n *namespaced) Powers() Powers {
 	if next.Seen != nil {
 		p.Seen = namespacedSeen{next.Seen, n}
 	}
+	if next.History != nil {
+		p.History = namespacedHistory{next.History, n}
+	}
+	if next.Content != nil {
+		p.Content = namespacedContents{next.Content, n}
+	}
 	p.Quarantine = next.Quarantine
 	return p
 }
@@ -185,6 +195,34 @@ func (s suffixedState) LoadState(ctx context.Context, key string) (state []byte,
 
 func (s suffixedState) SaveState(ctx context.Context, key string, state []byte, rev string) (newRev string, err error) {
 	return s.next.SaveState(ctx, key+s.suffix, state, rev)
+}
+
+// namespacedHistory puts versions as Put puts resources.
+type namespacedHistory struct {
+	next HistoryStore
+	n    *namespaced
+}
+
+func (s namespacedHistory) PutVersions(ctx context.Context, batch Batch) error {
+	return s.n.put(ctx, batch, s.next.PutVersions)
+}
+
+// namespacedContents puts contents under rewritten keys, as the resources that name them do. Their bytes stay.
+type namespacedContents struct {
+	next ContentStore
+	n    *namespaced
+}
+
+func (s namespacedContents) PutContent(ctx context.Context, c Content) error {
+	space, err := s.n.space(c.Server)
+	if err != nil {
+		return err
+	}
+	if c.PatientID != "" {
+		c.PatientID = space.ID("Patient", c.PatientID)
+	}
+	c.Key.ID = space.ID(c.Key.Type, c.Key.ID)
+	return s.next.PutContent(ctx, c)
 }
 
 // namespacedDigests asks by rewritten keys.

@@ -100,7 +100,7 @@ func (p *people) owns(typ string, found []refs.Found) bool {
 	info, primary := p.primaryOf(typ)
 	for i := range found {
 		f := &found[i]
-		if _, own, is := p.patient(f.Ref); is && own && !f.Contained && !f.Extension && (info.AnyMention || isPrimary(f.Path, typ, primary)) {
+		if _, own, is := p.patient(f.Ref); is && own && f.Source == refs.FromReference && !f.Contained && !f.Extension && (info.AnyMention || isPrimary(f.Path, typ, primary)) {
 			return true
 		}
 	}
@@ -116,7 +116,7 @@ func (p *people) isOwn(id string) bool {
 // link notes the Patients that our own Patient names as the same person.
 func (p *people) link(found []refs.Found) {
 	for _, f := range found {
-		if f.Path == "Patient.link.other" {
+		if f.Path == "Patient.link.other" && f.Source == refs.FromReference {
 			if id, own, ok := p.patient(f.Ref); ok && !own {
 				p.mu.Lock()
 				p.linked[id] = true

@@ -39,7 +39,8 @@ type Resource struct {
 type Origin struct {
 	// Strategy is the name of the strategy that asked.
 	Strategy string
-	// Op is the interaction that brought it: "search", "read" or "operation".
+	// Op is the interaction that brought it: "search", "read" or "operation"; "content" for a Binary that was made of the bytes to which an
+	// Attachment.url led, where the server does not have them as a Binary.
 	Op string
 	// Received is when the answer had been read.
 	Received time.Time

@@ -18,6 +18,7 @@ import (
 	"github.com/fhirsync/fhirsync-go/fhirsync/internal/transport"
 	"github.com/fhirsync/fhirsync-go/quirks"
 	"github.com/fhirsync/fhirsync-go/ratelimit"
+	"github.com/fhirsync/fhirsync-go/refs"
 )
 
 // workers is how many questions of one sync are under way at once. How many requests are is for the limiter to say.
@@ -57,6 +58,7 @@ type run struct {
 	names       []string
 	nameIDs     map[string]uint16
 	front       frontier
+	follow      []refs.Source     // what is looked for in resources
 	rereads     map[string]reread // resources to be read by themselves, by ref
 	asides      map[string]aside  // resources without an id, by the ref that was made for them
 	asideBytes  int
@@ -177,6 +179,10 @@ func (c *Client) newRun(srv Server, patientID string, opts *SyncOptions) (*run, 
 		r.opts = *opts
 	}
 	r.front = newFrontier(r)
+	r.follow = []refs.Source{refs.FromReference, refs.FromAttachment}
+	if len(r.opts.References.Canonicals) > 0 {
+		r.follow = append(r.follow, refs.FromCanonical)
+	}
 	for _, id := range r.opts.AlsoPatients {
 		if id == "" || strings.ContainsAny(id, "/?#") || id == "." || id == ".." {
 			return nil, errors.New("fhirsync: SyncOptions.AlsoPatients has what is no logical id")
@@ -298,6 +304,7 @@ func (r *run) sync(ctx context.Context, store Store) (*Report, error) {
 		}
 	}
 	r.writer = newWriter(r, store)
+	r.front.Versions = r.writer.powers.History != nil
 	storeCtx, stop := graceful(ctx)
 	defer stop()
 	go r.writer.loop(storeCtx)
@@ -540,7 +547,7 @@ func (r *run) send(ctx context.Context, op, typ string, why purpose, req *transp
 func (r *run) askForJSON(req *transport.Request, try bool) bool {
 	known := formatUnknown
 	r.server.facts.with(func(f *facts) { known = f.format })
-	if known == formatUseless || known == formatUnknown && !try || req.URL.Query().Has("_format") || req.Form.Has("_format") {
+	if known == formatUseless || known == formatUnknown && !try || req.AsIs || req.URL.Query().Has("_format") || req.Form.Has("_format") {
 		return false
 	}
 	if req.Form != nil {

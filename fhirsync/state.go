@@ -87,15 +87,20 @@ type savedTarget struct {
 	Path    string `json:"path"`
 	Count   int    `json:"count"`
 	Hops    int    `json:"hops,omitempty"`
+	// Of an attachment.
+	ContentType string `json:"contentType,omitempty"`
+	Hash        string `json:"hash,omitempty"`
+	Size        *int64 `json:"size,omitempty"`
 }
 
 // savedAway is a reference to where nobody knows yet whether it is this server.
 type savedAway struct {
-	Text  string `json:"text"`
-	From  string `json:"from"` // type of the resource
-	Path  string `json:"path"`
-	Count int    `json:"count"`
-	Hops  int    `json:"hops,omitempty"`
+	Text   string      `json:"text"`
+	Source refs.Source `json:"source"`
+	From   string      `json:"from"` // type of the resource
+	Path   string      `json:"path"`
+	Count  int         `json:"count"`
+	Hops   int         `json:"hops,omitempty"`
 }
 
 type savedGone struct {
@@ -230,10 +235,17 @@ func (r *run) restore(s *savedState) {
 		r.front.Put(refs.Target{
 			Type: t.Type, ID: t.ID, Version: t.Version, Query: t.Query, URL: t.URL, Path: t.Path, Count: t.Count, Hops: refs.Hops(t.Hops),
 		})
+		if t.URL != "" {
+			a := attachment{URL: t.URL, ContentType: t.ContentType, Hash: t.Hash, Size: -1}
+			if t.Size != nil {
+				a.Size = *t.Size
+			}
+			r.front.contents[t.URL] = a
+		}
 	}
 	for _, a := range s.Away {
 		r.front.away[a.Text] = &away{typ: a.From, hops: refs.Hops(a.Hops), count: a.Count, found: refs.Found{
-			Path: a.Path, Source: refs.FromReference, Text: a.Text, Ref: refs.Parse(a.Text),
+			Path: a.Path, Source: a.Source, Text: a.Text, Ref: refs.Parse(a.Text),
 		}}
 	}
 	for _, ref := range s.Again {
@@ -407,15 +419,20 @@ func (r *run) snapshot() []byte {
 		s.Types[name] = t
 	}
 	for _, t := range slices.Concat(r.front.Wanted(), slices.Collect(maps.Values(r.front.open))) {
-		s.Want = append(s.Want, savedTarget{
-			Type: t.Type, ID: t.ID, Version: t.Version, Query: t.Query, URL: t.URL, Path: t.Path, Count: t.Count, Hops: int(t.Hops),
-		})
+		x := savedTarget{Type: t.Type, ID: t.ID, Version: t.Version, Query: t.Query, URL: t.URL, Path: t.Path, Count: t.Count, Hops: int(t.Hops)}
+		if a, is := r.front.contents[t.URL]; is && t.URL != "" {
+			x.ContentType, x.Hash = a.ContentType, a.Hash
+			if a.Size >= 0 {
+				x.Size = &a.Size
+			}
+		}
+		s.Want = append(s.Want, x)
 	}
 	slices.SortFunc(s.Want, func(a, b savedTarget) int {
 		return cmp.Or(cmp.Compare(a.Type, b.Type), cmp.Compare(a.ID, b.ID), cmp.Compare(a.Version, b.Version), cmp.Compare(a.Query, b.Query), cmp.Compare(a.URL, b.URL))
 	})
 	for text, a := range r.front.away {
-		s.Away = append(s.Away, savedAway{Text: text, From: a.typ, Path: a.found.Path, Count: a.count, Hops: int(a.hops)})
+		s.Away = append(s.Away, savedAway{Text: text, Source: a.found.Source, From: a.typ, Path: a.found.Path, Count: a.count, Hops: int(a.hops)})
 	}
 	slices.SortFunc(s.Away, func(a, b savedAway) int { return cmp.Compare(a.Text, b.Text) })
 	s.Again = slices.Sorted(maps.Keys(r.rereads))

@@ -2,6 +2,7 @@ package fhirsync
 
 import (
 	"context"
+	"errors"
 	"fmt"
 )
 
@@ -39,6 +40,10 @@ type Powers struct {
 	Digests DigestStore
 	// Seen tells what a sync has put, so that the sync need not remember it.
 	Seen SeenStore
+	// Content takes what attachments name as the bytes that it is. Without it, it comes to Put as Binary resources.
+	Content ContentStore
+	// History keeps old versions that references name. Without it they are not asked for.
+	History HistoryStore
 	// Quarantine keeps bytes that could not be read, that the store refused, or that were repaired.
 	Quarantine QuarantineStore
 }
@@ -57,6 +62,8 @@ func PowersOf(s Store) Powers {
 	p.State, _ = s.(StateStore)
 	p.Digests, _ = s.(DigestStore)
 	p.Seen, _ = s.(SeenStore)
+	p.Content, _ = s.(ContentStore)
+	p.History, _ = s.(HistoryStore)
 	p.Quarantine, _ = s.(QuarantineStore)
 	return p
 }
@@ -113,6 +120,12 @@ type Quarantined struct {
 type RejectError struct {
 	// Rejected has the reason by index into Batch.Resources.
 	Rejected map[int]error
+}
+
+// isReject tells whether an error is a RejectError.
+func isReject(err error) bool {
+	_, is := errors.AsType[*RejectError](err)
+	return is
 }
 
 // Error counts the rejected resources.

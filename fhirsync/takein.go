@@ -61,13 +61,12 @@ type taken struct {
 
 // candidate is an entry that may go to the store.
 type candidate struct {
-	entry     *jsonscan.Entry
-	id        string
-	from, to  int // its references among all
-	owner     ownership
-	named     bool // it names our patient as the one it is about
-	elsewhere int  // contents that its attachments only name
-	mended    *mended
+	entry    *jsonscan.Entry
+	id       string
+	from, to int // its references among all
+	owner    ownership
+	named    bool // it names our patient as the one it is about
+	mended   *mended
 }
 
 // takeIn goes through the entries of a page: it finds out whose each resource is, hands the patient's own to the writer, and enters into the
@@ -78,7 +77,6 @@ func (r *run) takeIn(b *jsonscan.Bundle, body []byte, src source) (taken, error)
 		candidates []candidate
 		found      []refs.Found
 		outsiders  int
-		walker     jsonscan.Walker
 	)
 	ms := src.mended
 	if ms == nil {
@@ -123,13 +121,13 @@ func (r *run) takeIn(b *jsonscan.Bundle, body []byte, src source) (taken, error)
 			c.mended = ms[i]
 		}
 		var whole bool
-		if found, whole = appendRefs(found, e.Resource); !whole && src.mended == nil {
+		if found, whole = appendRefs(found, e.Resource, r.follow); !whole && src.mended == nil {
 			if more := r.mendJSON(e, body, &src); more != nil && isTypeName(e.ResourceType) && r.identify(e) == id {
 				if c.mended == nil {
 					c.mended = new(mended)
 				}
 				c.mended.join(more)
-				found, whole = appendRefs(found, e.Resource)
+				found, whole = appendRefs(found, e.Resource, r.follow)
 			}
 		}
 		if !whole {
@@ -137,7 +135,6 @@ func (r *run) takeIn(b *jsonscan.Bundle, body []byte, src source) (taken, error)
 			continue
 		}
 		c.to = len(found)
-		c.elsewhere = attachmentURLs(&walker, e.Resource)
 		how := asCompanion
 		if match {
 			how = asMatch
@@ -204,9 +201,9 @@ func (r *run) takeIn(b *jsonscan.Bundle, body []byte, src source) (taken, error)
 }
 
 // appendRefs adds the references of a resource; whole is false where it is not JSON.
-func appendRefs(found []refs.Found, resource []byte) (all []refs.Found, whole bool) {
+func appendRefs(found []refs.Found, resource []byte, sources []refs.Source) (all []refs.Found, whole bool) {
 	from := len(found)
-	for f, err := range refs.All(resource, refs.FromReference) {
+	for f, err := range refs.All(resource, sources...) {
 		if err != nil {
 			return found[:from], false
 		}
@@ -492,11 +489,11 @@ func (r *run) accept(accepted []candidate, found []refs.Found, urns map[string]b
 		if typ == "Patient" {
 			r.people.link(found[c.from:c.to])
 		}
-		if !src.last {
-			r.front.note(typ, c.id, urns, found[c.from:c.to])
+		if r.front.Versions && c.entry.VersionID != "" {
+			r.front.versions[key] = c.entry.VersionID
 		}
-		if c.elsewhere > 0 {
-			r.front.Skip(refs.Skipped{Reason: "contents that an Attachment.url names", Count: c.elsewhere})
+		if !src.last {
+			r.front.note(typ, c.id, urns, r.front.noteContents(c.entry.Resource, found[c.from:c.to]))
 		}
 		if c.named && c.owner == ours {
 			own++

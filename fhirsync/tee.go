@@ -21,6 +21,8 @@ import (
 //     of them was emptied, was not there the last time, or went on by itself, there is none, and a sync begins anew.
 //   - Digests, if every one of them is a [DigestStore]: what all hold is unchanged.
 //   - Seen, if every one of them is a [SeenStore]: what all have got has been put.
+//   - History, if every one of them is a [HistoryStore]: each gets all versions.
+//   - Content, if every one of them is a [ContentStore]: each gets all contents.
 //   - Quarantine, if any of them is a [QuarantineStore]: all that are get all of it, also what only another one has rejected.
 //
 // A store that lacks one of the first three takes it from all: the sync then cannot be resumed, writes everything, or keeps more in memory. It is safe for concurrent use if all of them are. Without any store, or with a nil one, every Put fails.
@@ -71,6 +73,8 @@ func (t *tee) Powers() Powers {
 	var states teeStates
 	var digests teeDigests
 	var seen teeSeen
+	var histories teeHistories
+	var contents teeContents
 	var quarantines teeQuarantines
 	for _, s := range t.stores {
 		p := PowersOf(s)
@@ -82,6 +86,12 @@ func (t *tee) Powers() Powers {
 		}
 		if p.Seen != nil {
 			seen = append(seen, p.Seen)
+		}
+		if p.History != nil {
+			histories = append(histories, p.History)
+		}
+		if p.Content != nil {
+			contents = append(contents, p.Content)
 		}
 		if p.Quarantine != nil {
 			quarantines = append(quarantines, p.Quarantine)
@@ -96,6 +106,12 @@ func (t *tee) Powers() Powers {
 	}
 	if len(seen) == len(t.stores) {
 		out.Seen = seen
+	}
+	if len(histories) == len(t.stores) {
+		out.History = histories
+	}
+	if len(contents) == len(t.stores) {
+		out.Content = contents
 	}
 	if len(quarantines) > 0 {
 		out.Quarantine = quarantines
@@ -198,6 +214,43 @@ func allSay[S any](stores []S, n int, ask func(S) ([]bool, error)) ([]bool, erro
 		}
 	}
 	return all, nil
+}
+
+// teeHistories hands every version to all.
+type teeHistories []HistoryStore
+
+func (t teeHistories) PutVersions(ctx context.Context, batch Batch) error {
+	all := map[int]error{}
+	for _, s := range t {
+		err := s.PutVersions(ctx, batch)
+		if reject, is := errors.AsType[*RejectError](err); is && len(reject.Rejected) > 0 {
+			for at, why := range reject.Rejected {
+				all[at] = errors.Join(all[at], why)
+			}
+		} else if err != nil {
+			return err
+		}
+	}
+	if len(all) > 0 {
+		return &RejectError{Rejected: all}
+	}
+	return nil
+}
+
+// teeContents hands every content to all.
+type teeContents []ContentStore
+
+func (t teeContents) PutContent(ctx context.Context, c Content) error {
+	var rejected error
+	for _, s := range t {
+		err := s.PutContent(ctx, c)
+		if reject, is := errors.AsType[*RejectError](err); is {
+			rejected = reject
+		} else if err != nil {
+			return err
+		}
+	}
+	return rejected
 }
 
 // teeQuarantines hands everything to all.

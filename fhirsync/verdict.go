@@ -17,7 +17,7 @@ const (
 	// Restricted: nothing is known to be lost, but the server or the grant kept us from seeing or proving all.
 	Restricted
 	// Complete: everything that was owed has come, or has an end that needs no more than a line in the report.
-	// What an Attachment.url points to is not owed: it is not fetched, and counted under [Skipped].
+	// What an Attachment.url names on another server is not owed: it is counted under [Skipped].
 	Complete
 )
 

@@ -49,7 +49,7 @@ func (r *run) verify(ctx context.Context) error {
 			counts = append(counts, r.countAddress(question{typ: c.typ}, c.a.form))
 		}
 	}
-	r.prefetch(ctx, "batch", forVerification, counts)
+	r.prefetch(ctx, forVerification, counts)
 	return each(ctx, workers, pending, func(ctx context.Context, c check) error {
 		if c.a == nil {
 			return r.verifyParts(ctx, c.typ)

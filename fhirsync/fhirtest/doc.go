@@ -25,7 +25,7 @@
 //
 // # The server
 //
-// The server speaks metadata, read, read of the current version, search by GET and POST _search and by compartment
+// The server speaks metadata, read, read of the current version and of those that Put has replaced, search by GET and POST _search and by compartment
 // (Patient/ID/Type), _summary=count, _count, _total, _lastUpdated, :missing, :not, dates with prefixes, tokens, and paging
 // by links in the style of Server.Links. Unknown parameters are ignored and left out of the self link, unless
 // the client asks for strict handling. With Server.Everything it has the operation Patient/ID/$everything as well, with

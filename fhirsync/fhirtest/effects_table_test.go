@@ -64,6 +64,7 @@ func effects(t *testing.T) map[string]check {
 			t.Errorf("no %s", typ)
 		}
 	}
+	codes["Status(403).For(Binary)"] = answers("Binary/any", http.StatusForbidden, "forbidden")
 	codes["Status(403).For(Practitioner).On(read)"] = readOf("Practitioner", http.StatusForbidden)
 	practitioner := func(f func(ref string) check) check {
 		for ref := range faulty().Want("p") {
@@ -192,7 +193,7 @@ func effects(t *testing.T) map[string]check {
 				}
 			},
 		}),
-		"HTMLError":   byName(map[string]check{"HTMLError(502).Times(2)": answers(obs, 502, "<html>"), "HTMLError(404).For(Observation)": all(answers(obs, 404, "<html>"), answers("Goal?patient=p", 200, "Bundle"))}),
+		"HTMLError":   byName(map[string]check{"HTMLError(502).Times(2)": answers(obs, 502, "<html>"), "HTMLError(404).For(Observation)": all(answers(obs, 404, "<html>"), answers("Goal?patient=p", 200, "Bundle")), "HTMLError(200).For(Binary)": answers("Binary/any", 200, "<html>")}),
 		"Status":      byName(codes),
 		"StatusEmpty": practitioner(func(ref string) check { return all(answers(ref, 403, ""), answers("Patient/p", 200, "Patient")) }),
 		"TooManyRequests": byName(map[string]check{
@@ -249,7 +250,12 @@ func effects(t *testing.T) map[string]check {
 			return b.Entry[0].FullURL == "http://10.0.66.99:8080/fhir/"+truth[0] && b.link("self") == "http://10.0.66.99:8080/fhir/"+obs &&
 				strings.HasPrefix(b.link("next"), faulty().BaseURL())
 		}),
-		"OddBundle": oddBundle,
+		"BinaryNative":      contents("application/fhir+json", "text/plain", "Latin-1"),
+		"BinaryWrapped":     contents("text/plain", "application/fhir+json", `"Binary"`),
+		"BinaryAccept":      all(contents("application/fhir+json, application/json", "application/fhir+json", "Accept"), contents("text/plain", "text/plain", "Latin-1")),
+		"BinaryWithoutData": all(contents("application/fhir+json", "application/fhir+json", `"contentType":"text/plain"}`), contents("text/plain", "text/plain", "Latin-1")),
+		"WrongContent":      all(contents("application/fhir+json", "application/fhir+json", "c29tZXRoaW5nIGVsc2U="), contents("text/plain", "text/plain", "something else")),
+		"OddBundle":         oddBundle,
 		"HugePage": all(length(n, 1), func(t *testing.T, f fhirtest.Fault) {
 			t.Helper()
 			if a := ask(t, faulty(f), obs+"&_count=1"); len(a.body) < 1<<20 {

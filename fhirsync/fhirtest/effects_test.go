@@ -5,9 +5,11 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -349,3 +351,28 @@ func required(name string) check {
 func escaped(s string) string { return url.QueryEscape(s) }
 
 func fmtName(format string, args ...any) string { return fmt.Sprintf(format, args...) }
+
+// contents reads a Binary with this Accept, and looks for the beginning of a media type and for a text in the answer.
+func contents(accept, mediaType, contains string) check {
+	return func(t *testing.T, f fhirtest.Fault) {
+		t.Helper()
+		rec := fhirtest.Generate(fhirtest.Options{Seed: 1, Size: 2, PatientID: "p", Attachments: 2})
+		s := fhirtest.NewServer(rec)
+		s.Inject(f)
+		i := slices.IndexFunc(rec.Referenced, func(r fhirtest.Resource) bool { return bytes.Contains(r.Content, []byte("Latin-1")) })
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.BaseURL()+"/"+rec.Referenced[i].Ref(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Accept", accept)
+		resp, err := s.Client().Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = resp.Body.Close() }()
+		body, err := io.ReadAll(resp.Body)
+		if got := resp.Header.Get("Content-Type"); err != nil || !strings.HasPrefix(got, mediaType) || !bytes.Contains(body, []byte(contains)) {
+			t.Errorf("Accept %s: %s, %v, %.200s", accept, got, err, body)
+		}
+	}
+}

@@ -67,6 +67,9 @@ func Faults() []Fault {
 		IDListFindsNothing(), IDListCut(2), IDListRefused(1), IDIgnored(), ParamIgnored("_id"), WrongTypeOnRead().For("Practitioner", "Organization"),
 		Status(http.StatusForbidden).For("Practitioner").On(Read), OtherName("http://10.0.66.99:8080/fhir"),
 
+		// Contents.
+		BinaryNative(), BinaryWrapped(), BinaryAccept(), BinaryWithoutData(), WrongContent(), Status(http.StatusForbidden).For("Binary"), HTMLError(http.StatusOK).For("Binary"),
+
 		// The text itself.
 		ByteOrderMark(), UTF16(), Latin1("iso-8859-1"), Latin1("utf-8"), TrailingCommas(), TrailingCommas().For("Observation"), JSONComments(), NamesWithoutQuotes(),
 		BrokenEntry("007"), BrokenEntry("925."), BrokenEntry("\"caf\xC3\""), OddResources("007"), OddResources("NaN").For("Observation"), OddResources("\"caf\xC3\"").For("Condition"),

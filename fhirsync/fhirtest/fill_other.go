@@ -1,6 +1,10 @@
 package fhirtest
 
-import "fmt"
+import (
+	"crypto/sha1" //nolint:gosec // Attachment.hash is SHA-1.
+	"encoding/base64"
+	"fmt"
+)
 
 // The financial and administrative types, documents and workflow.
 
@@ -91,9 +95,35 @@ func attachedDocument(n int) kind {
 			if n%3 == 1 {
 				url = BasePlaceholder + "/" + target
 			}
-			m.add("content", list{obj{{"attachment", obj{{"contentType", q("text/plain")}, {"url", m.slashes(url)}}}}})
+			content, typ := binaryContent(n)
+			attachment := obj{{"contentType", q(typ)}, {"url", m.slashes(url)}}
+			if n%4 == 1 || n%4 == 3 {
+				sum := sha1.Sum(content) //nolint:gosec // what FHIR says.
+				attachment = append(attachment, kv{"hash", q(base64.StdEncoding.EncodeToString(sum[:]))})
+			}
+			if n%4 > 1 {
+				attachment = append(attachment, kv{"size", num(len(content))})
+			}
+			m.add("content", list{obj{{"attachment", attachment}}})
 		},
 	}
+}
+
+// binaryContent gives what the nth Binary holds; the first of four holds a text by chance.
+func binaryContent(n int) (content []byte, contentType string) {
+	switch n % 4 {
+	case 1:
+		return []byte("A plain note.\r\nMit Umlauten: \xe4\xf6\xfc, in Latin-1.\r\n"), "text/plain"
+	case 2:
+		return fmt.Appendf(nil, "\xef\xbb\xbf<?xml version=\"1.0\" encoding=\"UTF-8\"?>\r\n<ClinicalDocument xmlns=\"urn:hl7-org:v3\"><id extension=\"%d\"/></ClinicalDocument>\n", n), "application/xml"
+	case 3:
+		pdf := []byte("%PDF-1.7\n")
+		for i := range 5000 {
+			pdf = append(pdf, byte(i*i>>3&0xff))
+		}
+		return fmt.Appendf(pdf, "%d\n%%%%EOF\n", n), "application/pdf"
+	}
+	return nil, "text/plain"
 }
 
 func (p *plan) binaryID(n int) string {

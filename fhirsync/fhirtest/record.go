@@ -21,6 +21,10 @@ type Resource struct {
 	Params []Param
 	// Links are the references "Type/id" (without base, without version) that Raw holds and that can be followed.
 	Links []string
+	// Content and ContentType are what a Binary holds. A read that asks for another format than FHIR's gets them as they are. nil: the
+	// resource holds none.
+	Content     []byte
+	ContentType string
 	// VersionID and LastUpdated repeat what meta in Raw says; empty: meta does not say.
 	VersionID, LastUpdated string
 }
@@ -70,7 +74,7 @@ type Options struct {
 	// the subject is absent. They belong to the patient, but only a search by that parameter finds them.
 	Secondary int
 	// Attachments is the number of DocumentReferences, beyond Size, whose content is a Binary named by Attachment.url.
-	// The Binary is among Referenced, and so part of what a client must bring.
+	// The Binary is among Referenced, and so part of what a client must bring. Some of these attachments say hash and size.
 	Attachments int
 	// Types limits the own resources to these types, evenly, or more of those that are named more than once; the Patient is always there.
 	// Unknown names are left out. Empty: all.

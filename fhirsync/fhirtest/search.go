@@ -312,10 +312,15 @@ func (s *Server) read(c *call) *reply {
 		return refuse(http.StatusGone, "deleted", "the resource was deleted")
 	case st == nil:
 		return refuse(http.StatusNotFound, "not-found", "no such resource")
+	case c.version != "" && c.version != st.VersionID && s.old[ref+"/"+c.version] != nil:
+		return newReply(http.StatusOK, fhirJSON, s.bytes(s.old[ref+"/"+c.version]))
 	case c.version != "" && c.version != st.VersionID:
 		return refuse(http.StatusNotFound, "not-found", "this version is not kept")
 	}
 	rep := newReply(http.StatusOK, fhirJSON, s.bytes(st))
+	if st.Content != nil && !asksFHIR(c.header.Get("Accept")) {
+		rep = newReply(http.StatusOK, st.ContentType, st.Content)
+	}
 	if st.VersionID != "" {
 		tag := `W/"` + st.VersionID + `"`
 		rep.header.Set("ETag", tag)
@@ -327,6 +332,11 @@ func (s *Server) read(c *call) *reply {
 		rep.header.Set("Last-Modified", t.lo.UTC().Truncate(time.Second).Format(http.TimeFormat))
 	}
 	return rep
+}
+
+// asksFHIR tells whether an Accept header asks for a Binary as a resource rather than for what it holds.
+func asksFHIR(accept string) bool {
+	return accept == "" || strings.Contains(accept, "json") || strings.Contains(accept, "fhir")
 }
 
 func (s *Server) search(c *call) *reply {

@@ -46,6 +46,7 @@ type Server struct {
 	types    map[string]*typeInfo
 	order    []string // type names in the order of metadata
 	byRef    map[string]*stored
+	old      map[string]*stored // versions that were replaced, by Type/id/version
 	byType   map[string][]*stored
 	gone     map[string]bool
 	faults   []*injected
@@ -66,7 +67,7 @@ type stored struct {
 func NewServer(records ...*Record) *Server {
 	s := &Server{
 		DefaultCount: 20, MaxCount: 200, Software: "fhirtest", SoftwareVersion: "1", FHIRVersion: "4.0.1",
-		base: "https://fhir.example.test/r4", byRef: map[string]*stored{}, byType: map[string][]*stored{},
+		base: "https://fhir.example.test/r4", byRef: map[string]*stored{}, old: map[string]*stored{}, byType: map[string][]*stored{},
 		gone: map[string]bool{}, cursors: map[string]*cursor{}, jobs: map[string]*job{},
 	}
 	s.types, s.order = typeInfos()
@@ -86,7 +87,7 @@ func (s *Server) Add(r *Record) {
 }
 
 // Put puts single resources on the server: what a record does not have, such as a resource of another patient that only
-// mentions ours, or a new version. A resource that is there already is replaced. A type the server does not know becomes
+// mentions ours, or a new version. A resource that is there already is replaced; its version, if it has another one, can still be read. A type the server does not know becomes
 // readable, and searchable by the parameters of its resources, but metadata does not list it. Raw is copied.
 func (s *Server) Put(resources ...Resource) {
 	s.mu.Lock()
@@ -103,6 +104,9 @@ func (s *Server) Put(resources ...Resource) {
 			list[slices.Index(list, old)] = st
 		} else {
 			s.byType[r.Type] = append(s.byType[r.Type], st)
+		}
+		if old := s.byRef[ref]; old != nil && old.VersionID != "" && old.VersionID != st.VersionID {
+			s.old[ref+"/"+old.VersionID] = old
 		}
 		s.byRef[ref] = st
 	}

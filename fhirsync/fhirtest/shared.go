@@ -116,9 +116,15 @@ func (p *plan) binaries(n int) []Resource {
 	var out []Resource
 	for i := range max(n, 0) {
 		m := p.begin("Binary", p.binaryID(i), i)
-		m.add("contentType", q("text/plain"))
-		m.add("data", q(base64.StdEncoding.EncodeToString([]byte(pick(&p.rnd, phrases())))))
-		out = append(out, m.finish())
+		content, typ := binaryContent(i)
+		if content == nil {
+			content = []byte(pick(&p.rnd, phrases()))
+		}
+		m.add("contentType", q(typ))
+		m.add("data", q(base64.StdEncoding.EncodeToString(content)))
+		res := m.finish()
+		res.Content, res.ContentType = content, typ
+		out = append(out, res)
 	}
 	return out
 }

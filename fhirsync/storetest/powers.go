@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
@@ -56,6 +57,92 @@ var powerRules = []rule{
 		"a QuarantineStore takes bytes of any kind, with or without identity, and does not mix them with the resources",
 		quarantine,
 	},
+	{
+		"history",
+		"a HistoryStore keeps each version by Key and VersionID, beside what Put has put and without changing it; the same one may come again",
+		versions,
+	},
+	{
+		"contents",
+		"a ContentStore keeps the bytes of each content by its Key as they are, whatever they are; one that comes again replaces the one before",
+		storedContents,
+	},
+}
+
+func versions(c *check) {
+	s := c.open()
+	h := fhirsync.PowersOf(s).History
+	if h == nil {
+		c.untested("versions (the store has no HistoryStore: old versions that references name are not asked for)")
+		return
+	}
+	current := observation("a", "the current one")
+	current.VersionID = "3"
+	c.put(s, current)
+	var all []fhirsync.Resource
+	for _, v := range []string{"1", "2", "3", "10", "a/b", "A", "a"} {
+		r := observation("a", "version "+v)
+		r.VersionID = v
+		all = append(all, r)
+	}
+	other := observation("b", "version 1 of another")
+	other.VersionID = "1"
+	all = append(all, other)
+	for range 2 { // they come again, as after an error.
+		if err := h.PutVersions(c.Context(), fhirsync.Batch{Run: "run1", Server: server, PatientID: patientID, Resources: all}); err != nil {
+			c.broken("PutVersions gave the error: %v", err)
+		}
+	}
+	c.holds(s, current)
+	c.counts(s, 1)
+	c.lacks(s, other.Key)
+	if c.h.Version == nil {
+		c.untested("what PutVersions has kept (Harness.Version is nil)")
+		return
+	}
+	for _, want := range all {
+		got, err := c.h.Version(c.Context(), s, want.Key, want.VersionID)
+		if err != nil || !bytes.Equal(got.Raw, want.Raw) && !c.h.DropsSpace {
+			c.broken("version %q of %s: %v, %d bytes: %s", want.VersionID, name(want.Key), err, len(got.Raw), around(got.Raw, 0))
+		}
+	}
+}
+
+func storedContents(c *check) {
+	s := c.open()
+	cs := fhirsync.PowersOf(s).Content
+	if cs == nil {
+		c.untested("contents (the store has no ContentStore: they come to Put as Binary resources)")
+		return
+	}
+	held := observation("a", "1")
+	c.put(s, held)
+	contents := map[string][]byte{
+		"a": []byte("\xff\xfe\x00\r\n\xc3%PDF"), "empty": {}, "large": bytes.Repeat([]byte("\x00\xff\n"), 1<<20), "A": []byte("another"), "content-0": []byte("{\"a\": 1.50 }"),
+	}
+	for _, round := range []string{"before ", ""} {
+		for id, data := range contents {
+			data = append([]byte(round), data...)
+			x := fhirsync.Content{
+				Run: "run1", Server: server, PatientID: patientID, Key: fhirsync.Key{Server: server, Type: "Binary", ID: id}, URL: "Binary/" + id,
+				ContentType: "application/pdf", Data: data, Digest: sha256.Sum256(data),
+			}
+			if err := cs.PutContent(c.Context(), x); err != nil {
+				c.broken("PutContent gave the error: %v", err)
+			}
+		}
+	}
+	c.holds(s, held)
+	if c.h.Content == nil {
+		c.untested("what PutContent has kept (Harness.Content is nil)")
+		return
+	}
+	for id, want := range contents {
+		got, err := c.h.Content(c.Context(), s, fhirsync.Key{Server: server, Type: "Binary", ID: id})
+		if err != nil || !bytes.Equal(got, want) {
+			c.broken("the content %q of %d bytes: %v, %d bytes: %s", id, len(want), err, len(got), around(got, 0))
+		}
+	}
 }
 
 func withState(check1 func(*check, fhirsync.StateStore)) func(*check) {

@@ -32,6 +32,14 @@ type Harness struct {
 	// Quarantined gives all that is in quarantine, in any order. nil: it is only tested that Quarantine accepts things.
 	Quarantined func(ctx context.Context, s fhirsync.Store) ([]fhirsync.Quarantined, error)
 
+	// Version reads one version back that PutVersions was given, as Get reads a resource. nil: it is only tested that PutVersions accepts
+	// things and changes nothing else. Only for a HistoryStore.
+	Version func(ctx context.Context, s fhirsync.Store, key fhirsync.Key, version string) (fhirsync.Resource, error)
+
+	// Content reads the bytes of one content back that PutContent was given, as Get reads a resource. nil: it is only tested that PutContent
+	// accepts things and changes nothing else. Only for a ContentStore.
+	Content func(ctx context.Context, s fhirsync.Store, key fhirsync.Key) ([]byte, error)
+
 	// DropsSpace: the store is line-based and drops white space between the tokens of the JSON, which means nothing. All other bytes have to
 	// stay as they are, white space inside strings too.
 	DropsSpace bool

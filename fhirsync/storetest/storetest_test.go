@@ -70,7 +70,7 @@ func TestLeastStore(t *testing.T) {
 			}
 		}
 	}
-	for _, name := range []string{"reopen", "reopen-powers", "state", "state-conflict", "state-race", "digests", "unchanged", "seen", "quarantine", "upsert"} {
+	for _, name := range []string{"reopen", "reopen-powers", "state", "state-conflict", "state-race", "digests", "unchanged", "seen", "quarantine", "history", "contents", "upsert"} {
 		if !slices.Contains(said, name) {
 			t.Errorf("%s: does not say that it, or a part of it, was not tested", name)
 		}
@@ -128,23 +128,34 @@ func harness(spoil func(inner *memstore.Store) *fake) storetest.Harness {
 		Quarantined: func(_ context.Context, s fhirsync.Store) ([]fhirsync.Quarantined, error) {
 			return s.(*fake).Quarantined(), nil
 		},
+		Version: func(ctx context.Context, s fhirsync.Store, key fhirsync.Key, version string) (fhirsync.Resource, error) {
+			return s.(*fake).version(ctx, key, version)
+		},
+		Content: func(ctx context.Context, s fhirsync.Store, key fhirsync.Key) ([]byte, error) {
+			return s.(*fake).contentOf(ctx, key)
+		},
 	}
 }
 
 // fake is a memstore of which single methods are replaced by wrong ones.
 type fake struct {
 	*memstore.Store
-	put    func(ctx context.Context, b fhirsync.Batch) error
-	got    func(r fhirsync.Resource, err error) (fhirsync.Resource, error)
-	holds  func(ctx context.Context, keys []fhirsync.Key, digests [][32]byte) ([]bool, error)
-	seen   func(ctx context.Context, run string, keys []fhirsync.Key) ([]bool, error)
-	load   func(ctx context.Context, key string) ([]byte, string, error)
-	save   func(ctx context.Context, key string, state []byte, rev string) (string, error)
-	locked func(ctx context.Context, items []fhirsync.Quarantined) error
-	powers *fhirsync.Powers
-	reopen func() *fake
-	more   int
-	lenErr error
+	put      func(ctx context.Context, b fhirsync.Batch) error
+	got      func(r fhirsync.Resource, err error) (fhirsync.Resource, error)
+	holds    func(ctx context.Context, keys []fhirsync.Key, digests [][32]byte) ([]bool, error)
+	seen     func(ctx context.Context, run string, keys []fhirsync.Key) ([]bool, error)
+	load     func(ctx context.Context, key string) ([]byte, string, error)
+	save     func(ctx context.Context, key string, state []byte, rev string) (string, error)
+	locked   func(ctx context.Context, items []fhirsync.Quarantined) error
+	versions func(ctx context.Context, b fhirsync.Batch) error
+	content  func(ctx context.Context, x fhirsync.Content) error
+	old      memstore.History
+	mu       sync.Mutex
+	bytes    map[fhirsync.Key][]byte
+	powers   *fhirsync.Powers
+	reopen   func() *fake
+	more     int
+	lenErr   error
 }
 
 func (f *fake) get(_ context.Context, key fhirsync.Key) (fhirsync.Resource, error) {
@@ -205,7 +216,45 @@ func (f *fake) Powers() fhirsync.Powers {
 	if f.powers != nil {
 		return *f.powers
 	}
-	return fhirsync.Powers{State: f, Digests: f, Seen: f, Quarantine: f}
+	return fhirsync.Powers{State: f, Digests: f, Seen: f, Quarantine: f, History: f, Content: f}
+}
+
+func (f *fake) PutVersions(ctx context.Context, b fhirsync.Batch) error {
+	if f.versions != nil {
+		return f.versions(ctx, b)
+	}
+	return f.old.PutVersions(ctx, b)
+}
+
+func (f *fake) PutContent(ctx context.Context, x fhirsync.Content) error {
+	if f.content != nil {
+		return f.content(ctx, x)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.bytes == nil {
+		f.bytes = map[fhirsync.Key][]byte{}
+	}
+	f.bytes[x.Key] = x.Data
+	return nil
+}
+
+func (f *fake) version(_ context.Context, key fhirsync.Key, version string) (fhirsync.Resource, error) {
+	r, ok := f.old.Version(key, version)
+	if !ok {
+		return r, fs.ErrNotExist
+	}
+	return r, nil
+}
+
+func (f *fake) contentOf(_ context.Context, key fhirsync.Key) ([]byte, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	data, ok := f.bytes[key]
+	if !ok {
+		return nil, fs.ErrNotExist
+	}
+	return data, nil
 }
 
 // recorder takes the place of a *testing.T and notes what would have failed.

@@ -782,6 +782,46 @@ var wrongs = []wrong{
 			r.Digest = [32]byte{}
 		}
 	})},
+	{rule: "history", mistake: "in the place of the current one", spoil: func(inner *memstore.Store) *fake {
+		f := &fake{Store: inner}
+		f.versions = func(ctx context.Context, b fhirsync.Batch) error {
+			return errors.Join(f.old.PutVersions(ctx, b), inner.Put(ctx, b))
+		}
+		return f
+	}},
+	{rule: "history", mistake: "one for each resource", spoil: func(inner *memstore.Store) *fake {
+		f := &fake{Store: inner}
+		f.versions = func(ctx context.Context, b fhirsync.Batch) error {
+			b.Resources = slices.Clone(b.Resources)
+			for i := range b.Resources[1:] {
+				b.Resources[i+1].VersionID = b.Resources[0].VersionID
+			}
+			return f.old.PutVersions(ctx, b)
+		}
+		return f
+	}},
+	{rule: "contents", mistake: "as text", spoil: func(inner *memstore.Store) *fake {
+		f := &fake{Store: inner, bytes: map[fhirsync.Key][]byte{}}
+		f.content = func(_ context.Context, x fhirsync.Content) error {
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			f.bytes[x.Key] = bytes.ToValidUTF8(x.Data, nil)
+			return nil
+		}
+		return f
+	}},
+	{rule: "contents", mistake: "the first one stays", spoil: func(inner *memstore.Store) *fake {
+		f := &fake{Store: inner, bytes: map[fhirsync.Key][]byte{}}
+		f.content = func(_ context.Context, x fhirsync.Content) error {
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			if _, have := f.bytes[x.Key]; !have {
+				f.bytes[x.Key] = x.Data
+			}
+			return nil
+		}
+		return f
+	}},
 	{rule: "quarantine", mistake: "valid JSON only", spoil: func(inner *memstore.Store) *fake {
 		return &fake{Store: inner, locked: func(ctx context.Context, items []fhirsync.Quarantined) error {
 			for _, q := range items {

@@ -20,6 +20,8 @@
 package strategytest
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -152,7 +154,7 @@ type outcome struct {
 func (s Suite) run(t *testing.T, seed uint64, size int, set func(*fhirtest.Server), faults ...fhirtest.Fault) (o outcome) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		rec := fhirtest.Generate(fhirtest.Options{Seed: seed, Size: size, Dangling: size / 60, Secondary: size / 30})
+		rec := fhirtest.Generate(fhirtest.Options{Seed: seed, Size: size, Dangling: size / 60, Secondary: size / 30, Attachments: size / 30})
 		srv := fhirtest.NewServer(rec, fhirtest.Generate(fhirtest.Options{Seed: seed + 1_000_000, Size: 110}))
 		set(srv)
 		srv.Inject(faults...)
@@ -176,6 +178,16 @@ func (s Suite) run(t *testing.T, seed uint64, size int, set func(*fhirtest.Serve
 		}
 	})
 	return o
+}
+
+// sameContent tells whether two Binary resources hold the same: one may have been made of the bytes that the server gives in its place.
+func sameContent(a, b []byte) bool {
+	var x, y struct {
+		ResourceType, ID, ContentType string
+		Data                          []byte
+	}
+	return json.Unmarshal(a, &x) == nil && json.Unmarshal(b, &y) == nil && x.ResourceType == "Binary" && x.ResourceType == y.ResourceType && x.ID == y.ID &&
+		x.ContentType == y.ContentType && bytes.Equal(x.Data, y.Data)
 }
 
 // properties checks what must hold whatever the server does.

@@ -104,6 +104,8 @@ type Request struct {
 	Retry func(Retry)
 	// Waited is told of each wait for the limiter.
 	Waited func(ratelimit.Wait)
+	// AsIs: the body stays in the encoding in which it came, without its packing; else text of other encodings becomes UTF-8.
+	AsIs bool
 	// Small: the answer is a few bytes, a count say. It takes no place in the Pool, so that one who holds a page may ask, and must be
 	// no larger than SmallAnswer.
 	Small bool
@@ -327,7 +329,7 @@ func (k *call) handle(resp *http.Response) error {
 		if resp.StatusCode < 200 || resp.StatusCode > 299 {
 			body = io.LimitReader(body, maxErrorBody)
 		}
-		if err = buf.Fill(ctx, body); err == nil {
+		if err = buf.Fill(ctx, body); err == nil && !k.r.AsIs {
 			source, err = toUTF8(ctx, buf, resp.Header.Get("Content-Type"))
 		}
 	}

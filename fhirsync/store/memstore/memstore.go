@@ -124,6 +124,44 @@ func (s *Store) Seen(ctx context.Context, run string, keys []fhirsync.Key) ([]bo
 	return out, nil
 }
 
+// History is a Store that is a fhirsync.HistoryStore as well: it keeps the old versions that references name. The zero value is empty and ready.
+type History struct {
+	Store
+	vmu      sync.RWMutex
+	versions map[versionKey]fhirsync.Resource
+}
+
+type versionKey struct {
+	fhirsync.Key
+	version string
+}
+
+var _ fhirsync.HistoryStore = (*History)(nil)
+
+// PutVersions keeps versions beside what Put keeps, all of them or, if ctx has ended, none. Their bytes are kept, not copied.
+func (h *History) PutVersions(ctx context.Context, batch fhirsync.Batch) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	h.vmu.Lock()
+	defer h.vmu.Unlock()
+	if h.versions == nil {
+		h.versions = map[versionKey]fhirsync.Resource{}
+	}
+	for _, r := range batch.Resources {
+		h.versions[versionKey{r.Key, r.VersionID}] = r
+	}
+	return nil
+}
+
+// Version gives an old version of a resource, and whether it is there.
+func (h *History) Version(key fhirsync.Key, version string) (fhirsync.Resource, bool) {
+	h.vmu.RLock()
+	defer h.vmu.RUnlock()
+	r, ok := h.versions[versionKey{key, version}]
+	return r, ok
+}
+
 // Get gives one resource, and whether it is there.
 func (s *Store) Get(key fhirsync.Key) (fhirsync.Resource, bool) {
 	s.mu.RLock()

@@ -32,6 +32,31 @@ func TestStore(t *testing.T) {
 	})
 }
 
+func TestHistory(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, storetest.Harness{
+		Open: func(testing.TB) fhirsync.Store { return new(memstore.History) },
+		Get: func(_ context.Context, s fhirsync.Store, key fhirsync.Key) (fhirsync.Resource, error) {
+			r, ok := s.(*memstore.History).Get(key)
+			if !ok {
+				return r, fs.ErrNotExist
+			}
+			return r, nil
+		},
+		Len: func(_ context.Context, s fhirsync.Store) (int, error) { return s.(*memstore.History).Len(), nil },
+		Quarantined: func(_ context.Context, s fhirsync.Store) ([]fhirsync.Quarantined, error) {
+			return s.(*memstore.History).Quarantined(), nil
+		},
+		Version: func(_ context.Context, s fhirsync.Store, key fhirsync.Key, version string) (fhirsync.Resource, error) {
+			r, ok := s.(*memstore.History).Version(key, version)
+			if !ok {
+				return r, fs.ErrNotExist
+			}
+			return r, nil
+		},
+	})
+}
+
 func keyOf(server, typ, id string) fhirsync.Key {
 	return fhirsync.Key{Server: server, Type: typ, ID: id}
 }

@@ -1,0 +1,547 @@
+package fhirsync
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha1" //nolint:gosec // Attachment.hash is SHA-1; it says whether the content is the one that was meant, not who wrote it.
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"mime"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/fhirsync/fhirsync-go/fhirsync/internal/transport"
+	"github.com/fhirsync/fhirsync-go/internal/jsonscan"
+	"github.com/fhirsync/fhirsync-go/refs"
+)
+
+// ContentStore takes the contents that attachments name as the bytes that they are: a C-CDA document, a PDF. With it they do not come to Put as
+// Binary resources.
+type ContentStore interface {
+	// PutContent stores one content. The rules are those of Store.Put: nil means that it is accepted, the same content may come again and is
+	// an upsert by Content.Key, a [*RejectError] means that it never will be accepted and is a gap, and any other error is tried again a
+	// few times and then ends the sync. It is not called at the same time as another method of the store.
+	PutContent(ctx context.Context, c Content) error
+}
+
+// Content is what an Attachment (http://hl7.org/fhir/R4/datatypes.html#Attachment) of a resource of the record names.
+type Content struct {
+	// Run, Server and PatientID are as in Batch.
+	Run, Server, PatientID string
+	// Key is that of the Binary; where the address is not that of one, the ID is made of the address.
+	Key Key
+	// URL is the address as the Attachment has it, by which the resource that names it is found; "" where a Reference named the Binary.
+	URL string
+	// ContentType is the media type that the Attachment names, else the one the server sent it with.
+	ContentType string
+	// Data are the bytes as they are, without any packing. They belong to the receiver.
+	Data []byte
+	// Digest is the SHA-256 of Data.
+	Digest [32]byte
+}
+
+// attachment is what is known of a content beside its address.
+type attachment = refs.Attachment
+
+// errNotContent: what came is something else than the attachment describes.
+var errNotContent = errors.New("not the content that was named")
+
+// errNoContent: a Binary came without its content.
+var errNoContent = errors.New("came without its content")
+
+// manner is a way to ask for a content (http://hl7.org/fhir/R4/binary.html#rest).
+type manner int
+
+const (
+	inFHIR   manner = iota // as a Binary resource
+	inItself               // as the bytes it is
+)
+
+// manners gives the ways to ask for contents, the better one first.
+func (r *run) manners() []manner {
+	first := inFHIR
+	r.server.facts.with(func(f *facts) {
+		if f.rawContents {
+			first = inItself
+		}
+	})
+	if r.writer.powers.Content != nil {
+		first = inItself // base64 would only make it longer.
+	}
+	if first == inItself {
+		return []manner{inItself, inFHIR}
+	}
+	return []manner{inFHIR, inItself}
+}
+
+// contentURL gives the address on this server of what an Attachment.url names: false where it is none, another server's, or another patient's.
+func (r *run) contentURL(text string) (*url.URL, bool) {
+	if text == "" || len(text) > transport.MaxLink {
+		return nil, false
+	}
+	u, err := url.Parse(text)
+	if err != nil || u.User != nil || u.Opaque != "" {
+		return nil, false
+	}
+	base := r.server.base
+	u.Fragment = ""
+	switch {
+	case u.Scheme == "" && u.Host == "":
+		root := *base
+		root.Path, root.RawPath = strings.TrimRight(base.Path, "/")+"/", ""
+		if !strings.HasPrefix(u.Path, "/") && (u.Path == "" || hasDotSegment(u.Path)) {
+			return nil, false
+		}
+		u = root.ResolveReference(u)
+	case u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
+		return nil, false
+	case r.server.http.Owns(u):
+	default:
+		rest, ok := r.people.below(u)
+		if !ok {
+			return nil, false
+		}
+		u.Scheme, u.Host, u.Path, u.RawPath = base.Scheme, base.Host, strings.TrimRight(base.Path, "/")+rest, ""
+	}
+	// What is below the base and another patient's is not asked for.
+	if rest, below := strings.CutPrefix(u.Path, strings.TrimRight(base.Path, "/")+"/"); below {
+		segments := strings.Split(rest, "/")
+		if segments[0] == "Patient" && (len(segments) < 2 || !r.people.isOwn(segments[1])) {
+			return nil, false
+		}
+	}
+	return u, true
+}
+
+func hasDotSegment(path string) bool {
+	return slices.ContainsFunc(strings.Split(path, "/"), func(s string) bool { return s == "." || s == ".." })
+}
+
+// below gives what follows the base URL in an address, under whatever name the server is called there. Other ports are other servers.
+func (p *people) below(u *url.URL) (rest string, ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, base := range append([]*url.URL{p.base}, p.names...) {
+		root := strings.TrimRight(base.Path, "/")
+		rest, ok := strings.CutPrefix(u.Path, root)
+		if !ok || rest != "" && rest[0] != '/' {
+			continue
+		}
+		if transport.SameServer(&url.URL{Scheme: base.Scheme, Host: base.Host}, &url.URL{Scheme: u.Scheme, Host: u.Host}) {
+			return rest, true
+		}
+	}
+	return "", false
+}
+
+// noteContents keeps what attachments say of contents that stand elsewhere, and gives the references without those of contents that are here.
+// The caller holds run.mu.
+func (f *frontier) noteContents(raw []byte, found []refs.Found) []refs.Found {
+	if !slices.ContainsFunc(found, func(x refs.Found) bool { return x.Source == refs.FromAttachment }) {
+		return found
+	}
+	out := make([]refs.Found, 0, len(found))
+	for _, x := range found {
+		if x.Source == refs.FromAttachment {
+			a, err := refs.ReadAttachment(raw, x.Object)
+			if err == nil && a.HasData {
+				continue
+			}
+			if known, have := f.contents[x.Text]; !have || known.Hash == "" && a.Hash != "" {
+				f.contents[strings.Clone(x.Text)] = a
+			}
+		}
+		out = append(out, x)
+	}
+	return out
+}
+
+// isContent tells whether a target is a content rather than another resource.
+func isContent(t *refs.Target) bool {
+	return t.Type == "Binary" && t.Version == "" && t.Query == "" || t.Type == ""
+}
+
+// binaryID gives the logical id under which a content is kept.
+func binaryID(t *refs.Target) string {
+	if t.ID != "" {
+		return t.ID
+	}
+	sum := sha256.Sum256([]byte(t.URL))
+	return "content-" + hex.EncodeToString(sum[:16])
+}
+
+// content brings one content and ends its obligation. The error means that the run is over.
+func (w *wave) content(ctx context.Context, t refs.Target) error {
+	binary := t
+	binary.Type, binary.ID = "Binary", binaryID(&t)
+	w.mu.Lock()
+	a, described := w.front.contents[t.URL]
+	w.mu.Unlock()
+	if !described {
+		a.Size = -1
+	}
+	g := Gap{Type: "Binary", Ref: "Binary/" + binary.ID}
+	switch {
+	case w.has("Binary", binary.ID):
+		w.done(&t, true)
+		return nil
+	case w.givenUp("Binary"):
+		g.Ref, g.Reason, g.StatusCode = "", Denied, http.StatusForbidden
+		g.Detail = "contents that were not asked for any longer, because others were refused"
+	case w.missed() >= w.following().missing:
+		g.Ref, g.Reason, g.Detail = "", Limited, "contents that were not asked for any longer, because too many others were not there"
+	case a.Size > w.client.cfg.MaxPage:
+		g.Reason, g.Detail = Limited, "a content larger than the size cap, named by "+t.Path
+	default:
+		came, fail, err := w.bring(ctx, &binary, &a)
+		switch {
+		case err != nil:
+			return err
+		case w.ctx.Err() != nil:
+			return context.Cause(w.ctx)
+		case fail != nil && isTooLarge(fail.Err):
+			g.Reason, g.Detail = Limited, "a content larger than the size cap, named by "+t.Path
+			w.ledger.gap(g)
+		case fail != nil:
+			if err := w.targetFailed(ctx, &binary, fail); err != nil {
+				return err
+			}
+		}
+		w.done(&t, came)
+		return nil
+	}
+	w.ledger.gap(g)
+	w.done(&t, false)
+	return nil
+}
+
+// brought is an answer that holds a content.
+type brought struct {
+	data   []byte // the content itself
+	binary []byte // the Binary resource that it came in; nil if it came as itself
+	head   jsonscan.Header
+	typ    string // media type of the answer
+}
+
+// bring asks for a content in one way, and if that is not what was meant in the other, and hands it on. The error means that the run is over.
+func (w *wave) bring(ctx context.Context, t *refs.Target, a *attachment) (came bool, fail *ServerError, err error) {
+	address, ok := w.contentURL(t.URL)
+	if !ok {
+		address = w.server.address(nil, "Binary", t.ID)
+	}
+	var best *brought
+	wrong := ""
+	for i, how := range w.manners() {
+		got, why := w.askContent(ctx, t, a, address, how)
+		if w.ctx.Err() != nil {
+			return false, nil, context.Cause(w.ctx)
+		}
+		if why != nil {
+			if fail == nil || fail.StatusCode == http.StatusOK || fail.StatusCode == http.StatusNotAcceptable {
+				fail = why
+			}
+			if s := why.status(); s == http.StatusNotFound || s == http.StatusGone || s == http.StatusUnauthorized || s == http.StatusForbidden || isTooLarge(why.Err) || errors.Is(why.Err, errOtherID) {
+				break
+			}
+			continue
+		}
+		mismatch := differs(a, got)
+		if best == nil || mismatch == "" {
+			best, wrong = got, mismatch
+		}
+		if mismatch == "" {
+			w.server.facts.with(func(f *facts) { f.rawContents = how == inItself && (i > 0 || f.rawContents) })
+			break
+		}
+	}
+	if best == nil {
+		return false, fail, nil
+	}
+	if wrong != "" {
+		// It may be the attachment that is wrong: the content is kept, and nobody says that it is proven.
+		reason := Unproven
+		if best.data == nil {
+			reason = Failed
+		}
+		w.ledger.gap(Gap{Type: "Binary", Ref: "Binary/" + t.ID, Reason: reason, Detail: "the content " + wrong + ", named by " + t.Path})
+	}
+	if w.writer.powers.Content != nil && best.data != nil {
+		return true, nil, w.putContent(ctx, t, a, best)
+	}
+	return true, nil, w.takeContent(t, a, best)
+}
+
+// askContent asks for a content in one way.
+func (w *wave) askContent(ctx context.Context, t *refs.Target, a *attachment, address *url.URL, how manner) (*brought, *ServerError) {
+	accept := "application/fhir+json"
+	if how == inItself {
+		accept = "*/*"
+		if mt, _, err := mime.ParseMediaType(a.ContentType); err == nil && !isFHIRType(mt) {
+			accept = mt
+		}
+	}
+	start := time.Now()
+	var head jsonscan.Header
+	var isJSON bool
+	resp, err := w.send(ctx, "read", "Binary", forReferences, &transport.Request{URL: address, Accept: accept, AsIs: true, Check: func(resp *transport.Response) error {
+		head, isJSON = jsonscan.Header{}, false
+		if resp.Status != http.StatusOK {
+			return checkRefusal(resp)
+		}
+		if !transport.LooksJSON(resp.Body()) {
+			return nil
+		}
+		var broken error
+		head, broken = jsonscan.Head(resp.Body())
+		switch isJSON = broken == nil; {
+		case isEarlyEnd(broken) && how == inFHIR:
+			return transport.Again(broken)
+		case head.ResourceType == "OperationOutcome" && anyCode(errorIssues(issuesOf(resp.Body())), transientCodes):
+			return transport.Again(errOutcome)
+		}
+		return nil
+	}})
+	defer resp.Release()
+	if fail := serverError("read", "Binary", address.String(), resp, err); fail != nil {
+		return nil, fail
+	}
+	fail := &ServerError{Op: "read", Type: "Binary", StatusCode: resp.Status, URL: address.String()}
+	got := &brought{head: head, typ: resp.Header.Get("Content-Type")}
+	body := resp.Body()
+	w.emit(PageFetched{event: w.event(), Op: "read", Type: "Binary", Page: 1, Entries: 1, New: 1, Bytes: len(body), Took: time.Since(start)})
+	if isJSON && head.ResourceType == "Binary" {
+		raw := trimBOM(body)
+		if named(t) && head.ID != "" && head.ID != t.ID {
+			fail.Err = errOtherID
+			return nil, fail
+		}
+		got.binary = slices.Clone(raw)
+		got.data, err = binaryData(got.binary)
+		if err != nil && how == inFHIR {
+			fail.Err = err
+			if errors.Is(err, errNoContent) && a.Size <= 0 && a.URL == "" {
+				return got, nil // a Binary that says no more.
+			}
+			return nil, fail
+		}
+		if err != nil {
+			got.data = nil
+		}
+		return got, nil
+	}
+	if !plausible(a, got.typ, head.ResourceType, body) {
+		fail.Err = errNotContent
+		return nil, fail
+	}
+	got.data = slices.Clone(body)
+	return got, nil
+}
+
+// named tells whether the id of a target is that of a Binary, and not one made of an address.
+func named(t *refs.Target) bool {
+	ref := refs.Parse(t.URL)
+	return t.URL == "" || ref.Type == "Binary" && ref.ID == t.ID
+}
+
+// binaryData gives the content of a Binary resource.
+func binaryData(raw []byte) ([]byte, error) {
+	for p, err := range jsonscan.Properties(raw, 0) {
+		if err != nil {
+			return nil, err
+		}
+		if string(p.Name) != "data" && string(p.Name) != "content" || p.Kind != '"' { // content: STU3
+			continue
+		}
+		text := strings.Map(func(c rune) rune {
+			if c == ' ' || c == '\n' || c == '\r' || c == '\t' {
+				return -1
+			}
+			return c
+		}, p.Text())
+		data, err := base64.StdEncoding.DecodeString(text)
+		if err != nil {
+			data, err = base64.RawStdEncoding.DecodeString(strings.TrimRight(text, "="))
+		}
+		if err != nil {
+			return nil, errNotContent
+		}
+		return append([]byte{}, data...), nil
+	}
+	// HAPI keeps large contents elsewhere, and gives Binaries without data: https://github.com/hapifhir/hapi-fhir-jpaserver-starter/issues/179
+	return nil, errNoContent
+}
+
+// mediaType gives a media type without parameters; "" for what is none.
+func mediaType(text string) string {
+	mt, _, err := mime.ParseMediaType(text)
+	if err != nil {
+		mt, _, _ = strings.Cut(strings.ToLower(text), ";")
+	}
+	return strings.TrimSpace(mt)
+}
+
+func isFHIRType(mt string) bool {
+	return mt == "application/fhir+json" || mt == "application/fhir+xml" || mt == "application/json+fhir" || mt == "application/xml+fhir"
+}
+
+// plausible tells whether an answer can be the content that an attachment describes. Gateways answer with their own pages.
+func plausible(a *attachment, got, resourceType string, body []byte) bool {
+	if a.Hash != "" && hashFits(a.Hash, body) {
+		return true
+	}
+	want, typ := mediaType(a.ContentType), mediaType(got)
+	html := typ == "text/html" || typ == "application/xhtml+xml" || bytes.HasPrefix(bytes.ToLower(bytes.TrimSpace(body[:min(len(body), 64)])), []byte("<!doctype html"))
+	switch {
+	case html:
+		return want == "text/html" || want == "application/xhtml+xml"
+	case resourceType != "":
+		return strings.Contains(want, "json") // a document of FHIR
+	case typ == "application/fhir+xml" && !strings.Contains(want, "xml"):
+		return false // the Binary in another format
+	}
+	return true
+}
+
+// hashFits compares a content with Attachment.hash. Some write it in hex, some take SHA-256.
+func hashFits(hash string, data []byte) bool {
+	one := sha1.Sum(data) //nolint:gosec // see the import.
+	two := sha256.Sum256(data)
+	for _, decode := range []func(string) ([]byte, error){base64.StdEncoding.DecodeString, hex.DecodeString} {
+		if sum, err := decode(hash); err == nil && (subtle.ConstantTimeCompare(sum, one[:]) == 1 || subtle.ConstantTimeCompare(sum, two[:]) == 1) {
+			return true
+		}
+	}
+	return false
+}
+
+// differs says in what a content is not the one that an attachment describes; "" if it is.
+func differs(a *attachment, got *brought) string {
+	switch {
+	case got.data == nil && (a.Size > 0 || a.Hash != ""):
+		return "did not come with the Binary"
+	case got.data == nil:
+		return ""
+	case a.Hash != "" && !hashFits(a.Hash, got.data):
+		return "has another hash than the attachment says"
+	case a.Hash == "" && a.Size >= 0 && a.Size != int64(len(got.data)):
+		return "has another size than the attachment says"
+	}
+	return ""
+}
+
+// contentType gives the media type of a content.
+func (b *brought) contentType(a *attachment) string {
+	switch {
+	case a.ContentType != "":
+		return a.ContentType
+	case b.binary != nil:
+		for p, err := range jsonscan.Properties(b.binary, 0) {
+			if err == nil && string(p.Name) == "contentType" && p.Kind == '"' {
+				return p.Text()
+			}
+		}
+		return ""
+	}
+	return b.typ
+}
+
+// takeContent hands a content on as a Binary: the one it came in, or one that is made for it.
+func (w *wave) takeContent(t *refs.Target, a *attachment, got *brought) error {
+	raw, op := got.binary, "read"
+	id := t.ID
+	switch {
+	case raw == nil:
+		op = "content"
+		made := struct {
+			ResourceType string `json:"resourceType"`
+			ID           string `json:"id"`
+			Meta         *struct {
+				Source string `json:"source"`
+			} `json:"meta,omitempty"`
+			ContentType string `json:"contentType,omitempty"`
+			Data        []byte `json:"data"`
+		}{ResourceType: "Binary", ID: id, ContentType: got.contentType(a), Data: got.data}
+		if !named(t) {
+			made.Meta = &struct {
+				Source string `json:"source"`
+			}{Source: t.URL}
+		}
+		var buf bytes.Buffer
+		e := json.NewEncoder(&buf)
+		e.SetEscapeHTML(false)
+		if err := e.Encode(made); err != nil {
+			return err
+		}
+		raw = bytes.TrimSuffix(buf.Bytes(), []byte("\n"))
+		got.head = jsonscan.Header{ResourceType: "Binary", ID: id}
+	case got.head.ID != "":
+		id = got.head.ID
+	}
+	b := &jsonscan.Bundle{Entries: []jsonscan.Entry{{
+		Header: got.head, End: len(raw), Resource: raw, Mode: "match", FullURL: w.server.base.String() + "/Binary/" + url.PathEscape(id),
+	}}}
+	_, err := w.takeIn(b, raw, source{op: op, typ: "Binary", strategy: w.strategy.Name(), read: true, companion: true, unattributed: true})
+	return err
+}
+
+// putContent hands a content to the store's ContentStore. A Binary that belongs to another patient is not stored.
+func (w *wave) putContent(ctx context.Context, t *refs.Target, a *attachment, got *brought) error {
+	if got.binary != nil {
+		var found []refs.Found
+		for x, err := range refs.All(got.binary, refs.FromReference) {
+			if err == nil {
+				found = append(found, x)
+			}
+		}
+		if w.people.judge("Binary", t.ID, found, asCompanion) != ours {
+			w.ledger.gap(Gap{Type: "Binary", Ref: "Binary/" + t.ID, Reason: Shared, Detail: "belongs to another patient; not stored"})
+			return nil
+		}
+	}
+	c := Content{
+		Run: w.id, Server: w.server.name, PatientID: w.patientID, Key: Key{Server: w.server.name, Type: "Binary", ID: t.ID},
+		URL: t.URL, ContentType: got.contentType(a), Data: got.data, Digest: sha256.Sum256(got.data),
+	}
+	held, err := w.client.inFlight.enter(ctx, int64(len(c.Data)))
+	if err != nil {
+		return err
+	}
+	defer w.client.inFlight.leave(held)
+	key := identOf("Binary", t.ID)
+	w.mu.Lock()
+	w.mark("Binary", key)
+	w.mu.Unlock()
+	err = w.writer.do(w.ctx, func(ctx context.Context) error {
+		return w.writer.try(ctx, func() error { return w.writer.powers.Content.PutContent(ctx, c) })
+	})
+	rejected, isRejected := errors.AsType[*RejectError](err)
+	if err != nil && !isRejected {
+		w.mu.Lock()
+		delete(w.seen, key)
+		w.mu.Unlock()
+		if w.ctx.Err() == nil {
+			w.storeFailed(err)
+		}
+		return context.Cause(w.ctx)
+	}
+	w.mu.Lock()
+	w.seen[key] &^= seenMarks
+	w.mu.Unlock()
+	w.ledger.with("Binary", func(e *typeEntry) {
+		e.Received++
+		if !isRejected {
+			e.Stored++
+		}
+	})
+	if isRejected {
+		w.ledger.gap(Gap{Type: "Binary", Ref: "Binary/" + t.ID, Reason: Failed, Detail: "rejected by the store", Err: rejected})
+	}
+	return nil
+}
