@@ -417,11 +417,11 @@ func (c *chain) next(page *fetched) (next *url.URL, mapped bool, done func()) {
 	keys := sha256.New()
 	for i := range b.Entries {
 		e := &b.Entries[i]
-		size := 0
+		var bytes []byte
 		if e.ID == "" && e.FullURL == "" {
-			size = len(e.Resource) // nothing else tells them apart.
+			bytes = e.Resource // nothing else tells them apart.
 		}
-		_, _ = fmt.Fprintf(keys, "%s\x00%s\x00%s\x00%d\n", e.ResourceType, e.ID, e.FullURL, size) // a hash does not fail.
+		_, _ = fmt.Fprintf(keys, "%s\x00%s\x00%s\x00%s\n", e.ResourceType, e.ID, e.FullURL, bytes) // a hash does not fail.
 	}
 	var hash [32]byte
 	keys.Sum(hash[:0])

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -608,4 +609,30 @@ func (e emitting) Fetch(ctx context.Context, s *fhirsync.Session) error {
 	}
 	o.Done()
 	return nil
+}
+
+// Pages whose resources have neither ids nor addresses are told apart by what the resources say, even if they are as long.
+func TestPagesWithoutIdentities(t *testing.T) {
+	t.Parallel()
+	page := func(n int, next string) string {
+		text := pageOf(fmt.Sprintf(`{"resource":{"resourceType":"Observation",%s,"valueInteger":%d}}`, about, n))
+		return strings.Replace(text, `"total":1`, `"total":7`, 1)[:len(text)-1] + next + "}"
+	}
+	link := func(n int) string {
+		return fmt.Sprintf(`,"link":[{"relation":"next","url":"%s/Observation?page=%d"}]`, oddBase, n)
+	}
+	store := new(memstore.Store)
+	rep := odd{t: t, answer: func(path string, q url.Values, req *http.Request) string {
+		n, _ := strconv.Atoi(q.Get("page"))
+		switch {
+		case n == 7:
+			return page(n, "")
+		case n > 0:
+			return page(n, link(n+1))
+		}
+		return answering(page(1, link(2)), 7)(path, q, req)
+	}}.sync(store)
+	if rep.Types["Observation"].Stored != 7 || rep.Verdict != fhirsync.Complete {
+		t.Error(rep)
+	}
 }

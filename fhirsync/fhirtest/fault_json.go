@@ -14,7 +14,7 @@ import (
 )
 
 // Faults of the text itself: another encoding, what is nearly JSON, and answers of another shape than a Bundle. What the truth says can be
-// read out of all of them, the last three aside.
+// read out of all of them, but for OddResources with junk that is no JSON in any reading, and XML.
 
 // wired makes a fault that changes the bytes of successful answers.
 func wired(name, seen string, on []Interaction, change func(body []byte) []byte) Fault {
