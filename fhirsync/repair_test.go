@@ -209,6 +209,10 @@ func TestRepairs(t *testing.T) {
 			body: utf16(pageOf(entry(o1 + `,"note":[{"text":"é€"}]}`))), raw: o1 + `,"note":[{"text":"é€"}]}`,
 			original: utf16(o1 + `,"note":[{"text":"é€"}]}`)[2:], repairs: in(fhirsync.RepairUTF16, "", 0),
 		},
+		"UTF-16 without a byte order mark": {
+			body: utf16(pageOf(entry(o1 + `,"note":[{"text":"é€"},]}`)))[2:], raw: o1 + `,"note":[{"text":"é€"}]}`, original: utf16(o1 + `,"note":[{"text":"é€"},]}`)[2:],
+			repairs: append(in(fhirsync.RepairUTF16, "", 0), in(fhirsync.RepairComma, "Observation.note[0]", at+25)...),
+		},
 		"Latin-1 that says so": {
 			typ: "application/fhir+json; charset=ISO-8859-1", body: pageOf(entry(o1+",\"note\":[{\"text\":\"\xE9\x80\"}]}"), entry(strings.ReplaceAll(o1, "o1", "o2")+"}")),
 			raw: o1 + `,"note":[{"text":"é€"}]}`, original: o1 + ",\"note\":[{\"text\":\"\xE9\x80\"}]}", repairs: in(fhirsync.RepairLatin1, "", 0),
