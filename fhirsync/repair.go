@@ -36,7 +36,7 @@ const (
 	RepairID RepairKind = "id-from-url"
 	// RepairContentID: the resource had no id, and its address does not tell one. It got one that is made of its content: the same
 	// resource gets the same id in every sync, and one that has changed another. It is put when all else has come, and not at all if a
-	// resource that says the same beside its id has come with one.
+	// resource that says the same beside its id has come with one; what came before the first one without an id is not compared.
 	RepairContentID RepairKind = "id-from-content"
 	// RepairType: the resource had no resourceType, and only one was possible.
 	RepairType RepairKind = "resource-type"
