@@ -19,6 +19,7 @@ import (
 
 	"github.com/fhirsync/fhirsync-go/fhirsync/internal/transport"
 	"github.com/fhirsync/fhirsync-go/internal/jsonscan"
+	"github.com/fhirsync/fhirsync-go/quirks"
 	"github.com/fhirsync/fhirsync-go/refs"
 )
 
@@ -66,14 +67,26 @@ const (
 
 // manners gives the ways to ask for contents, the better one first.
 func (r *run) manners() []manner {
-	first := inFHIR
+	first, learned := inFHIR, false
 	r.server.facts.with(func(f *facts) {
-		if f.rawContents {
+		if learned = f.rawContents; learned {
 			first = inItself
 		}
 	})
 	if r.writer.powers.Content != nil {
 		first = inItself // base64 would only make it longer.
+	}
+	// What quirks say goes before that, and what was learned before what the registry says.
+	way := deref(r.server.quirks.caller.References.Contents)
+	if way == "" && !learned {
+		way = deref(r.server.quirks.set.References.Contents)
+	}
+	switch way {
+	case quirks.AsBinary:
+		first = inFHIR
+	case quirks.AsItself:
+		first = inItself
+	case quirks.NoContents:
 	}
 	if first == inItself {
 		return []manner{inItself, inFHIR}
@@ -192,6 +205,8 @@ func (w *wave) content(ctx context.Context, t refs.Target) error {
 	case w.has("Binary", binary.ID):
 		w.done(&t, true)
 		return nil
+	case deref(w.server.quirks.set.References.Contents) == quirks.NoContents:
+		g.Ref, g.Reason, g.Detail = "", Unproven, "contents that were not asked for: this server is known not to give what attachments name"
 	case w.givenUp("Binary"):
 		g.Ref, g.Reason, g.StatusCode = "", Denied, http.StatusForbidden
 		g.Detail = "contents that were not asked for any longer, because others were refused"

@@ -120,6 +120,7 @@ type fieldCase struct {
 	ask    func(r *http.Request) *http.Request
 	way    fhirsync.Strategy // nil: SearchByType
 	limit  ratelimit.Policy
+	size   fhirtest.Options // beside the usual
 	check  func(t judge, plain, adapted *sighting)
 }
 
@@ -127,7 +128,9 @@ const fieldRecord = 42
 
 func (c *fieldCase) see(t *testing.T, set quirks.Set) *sighting {
 	t.Helper()
-	rec := fhirtest.Generate(fhirtest.Options{Seed: fieldRecord, Size: 160})
+	size := c.size
+	size.Seed, size.Size = fieldRecord, 160
+	rec := fhirtest.Generate(size)
 	srv := fhirtest.NewServer(rec)
 	srv.DefaultCount = 10
 	if c.server != nil {
@@ -910,6 +913,38 @@ func fieldCases() []fieldCase {
 			check: func(t judge, plain, adapted *sighting) {
 				fewer(t, "reads", len(plain.asked("Practitioner", fhirtest.Read)), len(adapted.asked("Practitioner", fhirtest.Read)))
 				if !adapted.gap("Practitioner", fhirsync.Denied, "not asked for any longer") {
+					t.Errorf("%s", adapted.rep)
+				}
+			},
+		},
+		{
+			fields: "references.contents",
+			set:    quirks.Set{References: quirks.References{Contents: new(quirks.AsItself)}},
+			size:   fhirtest.Options{Attachments: 3},
+			check: func(t judge, plain, adapted *sighting) {
+				accepts := func(s *sighting) (raw int) {
+					for _, r := range s.asked("Binary", "") {
+						if r.Header.Get("Accept") != "application/fhir+json" {
+							raw++
+						}
+					}
+					return raw
+				}
+				if accepts(plain) > 0 || accepts(adapted) == 0 {
+					t.Errorf("%d asked for as bytes with the quirk, %d without", accepts(adapted), accepts(plain))
+				}
+			},
+		},
+		{
+			fields: "references.contents",
+			set:    quirks.Set{References: quirks.References{Contents: new(quirks.NoContents)}},
+			size:   fhirtest.Options{Attachments: 3},
+			check: func(t judge, plain, adapted *sighting) {
+				plain.whole(t)
+				if len(plain.asked("Binary", "")) == 0 || len(adapted.asked("Binary", "")) > 0 {
+					t.Errorf("%d contents asked for with the quirk, %d without", len(adapted.asked("Binary", "")), len(plain.asked("Binary", "")))
+				}
+				if !adapted.gap("Binary", fhirsync.Unproven, "not asked for") || adapted.rep.Verdict == fhirsync.Complete {
 					t.Errorf("%s", adapted.rep)
 				}
 			},

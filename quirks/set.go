@@ -364,7 +364,19 @@ type References struct {
 	Bases []string `json:"bases,omitempty"`
 	// DeniedAfter is after how many refusals (403) of a type no further references to it are followed in a sync, which is a gap. Unset: 5.
 	DeniedAfter *int `json:"deniedAfter,omitempty"`
+	// Contents is how the contents are had that attachments name by address.
+	Contents *Contents `json:"contents,omitempty"`
 }
+
+// Contents is how contents are had.
+type Contents string
+
+// The ways. Unset: as a Binary resource, and where that does not do, as the bytes it is. Which of the two works is learned.
+const (
+	AsBinary   Contents = "binary" // as a Binary resource first
+	AsItself   Contents = "raw"    // as the bytes it is first
+	NoContents Contents = "none"   // the server does not give them: they are not asked for, which is a gap
+)
 
 // Duration is a time.Duration that stands in JSON as "90s" or "2m".
 type Duration time.Duration

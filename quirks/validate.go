@@ -67,6 +67,7 @@ var enums = map[reflect.Type][]string{
 	reflect.TypeFor[Metadata]():     {string(MetadataRead), string(MetadataSkip)},
 	reflect.TypeFor[Body]():         {string(JSONBody), string(XMLBody), string(HTMLBody), string(EmptyBody)},
 	reflect.TypeFor[Class]():        {string(Empty), string(Absent), string(Denied), string(BadQuestion), string(Restart), string(Split), string(Transient), string(Permanent)},
+	reflect.TypeFor[Contents]():     {string(AsBinary), string(AsItself), string(NoContents)},
 	reflect.TypeFor[Outcome]():      {string(Normal), string(Partial), string(Withheld)},
 	reflect.TypeFor[Unit]():         {string(Seconds), string(Milliseconds), string(Epoch)},
 	reflect.TypeFor[Confidence]():   {string(Documented), string(Reported), string(Inferred), string(Observed)},
