@@ -346,7 +346,7 @@ func (c *chain) broken(page *fetched) outcome {
 		c.out.err, c.out.pages = nil, 1 // an empty answer, as good as any.
 		return ended
 	}
-	if page.mapped {
+	if page.mapped && e.StatusCode != http.StatusGone {
 		e.Err = fmt.Errorf("%w, and the base URL's own origin does not have the page", transport.ErrForeignOrigin)
 		return ended
 	}

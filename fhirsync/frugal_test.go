@@ -1,6 +1,7 @@
 package fhirsync_test
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"strings"
@@ -72,6 +73,39 @@ func TestAPageThatComesAgainIsNotTheEnd(t *testing.T) {
 	m = meet(t, func(s *fhirtest.Server) { s.MaxCount = 10 }, fhirtest.RepeatedPage().For("Goal"))
 	if n := m.asked(func(r fhirtest.Request) bool { return r.Type == "Goal" && r.Interaction == fhirtest.Page }); n > 3 {
 		t.Errorf("%d pages after the first of a chain without end", n)
+	}
+}
+
+// halves asks for Observations in two parts, and for nothing else.
+type halves struct{}
+
+func (halves) Name() string { return "halves" }
+
+func (halves) Fetch(ctx context.Context, s *fhirsync.Session) error {
+	for _, part := range s.Partition(fhirsync.Query{Type: "Observation"}, url.Values{"status": {"final"}}, url.Values{"status:not": {"final"}}) {
+		if err := s.Search(ctx, part); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// A page that has expired says so behind a mapped address, too: the search is begun anew.
+func TestAMappedPageThatHasExpired(t *testing.T) {
+	t.Parallel()
+	for _, link := range []fhirtest.Fault{fhirtest.NextDoublePort(), fhirtest.NextForeignHost("http://10.0.66.99:8080/fhir")} {
+		synctest.Test(t, func(t *testing.T) {
+			rec := fhirtest.Generate(fhirtest.Options{Seed: 79, Size: 120, Types: []string{"Observation"}})
+			srv := fhirtest.NewServer(rec)
+			srv.MaxCount = 10
+			srv.Inject(link, fhirtest.ExpiredCursor(2).For("Observation").Times(1))
+			store := new(memstore.Store)
+			rep, err := newClient(t, srv, fhirsync.Config{Strategy: halves{}}).
+				Sync(t.Context(), fhirsync.Server{BaseURL: srv.BaseURL()}, rec.PatientID, store, &fhirsync.SyncOptions{Types: []string{"Observation"}})
+			if got := rep.Types["Observation"].Stored; err != nil || got != 119 {
+				t.Errorf("%s: %v, %d Observations\n%s", link.Name, err, got, rep)
+			}
+		})
 	}
 }
 

@@ -48,7 +48,7 @@ func askAll(ctx context.Context, s *Session, types []string, before func(rest []
 				return err
 			}
 		}
-		if err := prefetchSmall(ctx, s, slices.DeleteFunc(slices.Clone(rest), s.received)); err != nil {
+		if err := prefetchSmall(ctx, s, slices.DeleteFunc(slices.Clone(rest), s.operationGave)); err != nil {
 			return err
 		}
 		return each(ctx, workers, rest, ask)
@@ -57,6 +57,11 @@ func askAll(ctx context.Context, s *Session, types []string, before func(rest []
 		err = e
 	}
 	return err
+}
+
+// operationGave tells whether $everything has brought something of the type and is not known to leave some of it out.
+func (s *Session) operationGave(typ string) bool {
+	return s.received(typ) && !slices.Contains(s.r.server.quirks.set.Everything.Omits, typ)
 }
 
 // prefetchSmall asks at once for the types of which there is usually little.
@@ -132,7 +137,7 @@ func (auto) Fetch(ctx context.Context, s *Session) error {
 	}
 	var counts []Query
 	for _, typ := range types {
-		if s.received(typ) && !slices.Contains(s.r.server.quirks.set.Everything.Omits, typ) {
+		if s.received(typ) {
 			counts = append(counts, Query{Type: typ})
 		}
 	}
@@ -145,7 +150,7 @@ func (auto) Fetch(ctx context.Context, s *Session) error {
 			if err := s.PrefetchCounts(ctx, counts...); err != nil {
 				return err
 			}
-			if err := prefetchSmall(ctx, s, slices.DeleteFunc(slices.Clone(types), s.received)); err != nil {
+			if err := prefetchSmall(ctx, s, slices.DeleteFunc(slices.Clone(types), s.operationGave)); err != nil {
 				return err
 			}
 			return each(ctx, workers, types, ask)

@@ -368,6 +368,7 @@ func effects(t *testing.T) map[string]check {
 				"ParamRequired(status).For(Observation)":        required("status"),
 				"ParamRequired(category,code).For(Observation)": all(required("category"), required("code"), answers(obs, 400, "category or code")),
 				"ParamRequired(_id).For(Goal)":                  all(answers("Goal?patient=p", 400, "_id"), answers("Goal?patient=p&_id=1", 200, "Bundle"), finds(obs, n)),
+				"ParamRequired(-level).For(RelatedPerson)":      all(answers("RelatedPerson?patient=p", 400, "-level"), answers("RelatedPerson?patient=p&-level=Patient", 200, "Bundle")),
 				"ParamRequired(category).For(CarePlan)": all(
 					answers("CarePlan?patient=p", 422, `"severity":"fatal","code":"business-rule"`), answers("CarePlan?patient=p", 422, `"59108"`), finds(obs, n)),
 			})(t, f)

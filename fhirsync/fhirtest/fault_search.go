@@ -74,15 +74,15 @@ func ParamRejected(name string) Fault {
 	}
 }
 
-// ParamRequired answers 400 to searches with a patient but without this parameter, "status" say, or one of these. Searches by _id need it
-// not, unless it is _id that is required. Seen with Epic.
+// ParamRequired answers 400 to searches with a patient but without this parameter, "status" say, or one of these; it may be one that the
+// server does not understand otherwise. Searches by _id need it not, unless it is _id that is required. Seen with Epic.
 func ParamRequired(names ...string) Fault {
 	return Fault{
 		Name:         "ParamRequired(" + strings.Join(names, ",") + ")",
 		Seen:         "Epic's code 59108: https://github.com/api-evangelist/epic-systems/blob/HEAD/errors/epic-systems-error-codes.yml ; US Core servers may for status: https://github.com/inferno-framework/us-core-test-kit/blob/HEAD/lib/us_core_test_kit/search_test.rb",
 		interactions: searchStart(),
-		query: func(_ *Server, _ *call, q *query) *reply {
-			if q.patient() == "" || slices.ContainsFunc(q.filters, func(f filter) bool { return slices.Contains(names, f.name) }) {
+		query: func(_ *Server, c *call, q *query) *reply {
+			if q.patient() == "" || slices.ContainsFunc(q.filters, func(f filter) bool { return slices.Contains(names, f.name) }) || slices.ContainsFunc(names, c.query.Has) {
 				return nil
 			}
 			return refuse(http.StatusBadRequest, "required", "search parameter "+strings.Join(names, " or ")+" is required")

@@ -78,7 +78,7 @@ func Faults() []Fault {
 
 		// What a search means.
 		FilterIgnored(), FilterIgnored().For("Observation"), ParamIgnored("_lastUpdated"), ParamIgnored("subject"), ParamIgnored("_count"), ParamFindsNothing("patient").For("DocumentReference"), ParamRejected("patient").For("Observation"),
-		ParamRequired("category").For("Observation"), ParamRequired("status").For("Observation"), ParamRequired("category", "code").For("Observation"), ParamRequired("_id").For("Goal"),
+		ParamRequired("category").For("Observation"), ParamRequired("status").For("Observation"), ParamRequired("category", "code").For("Observation"), ParamRequired("_id").For("Goal"), ParamRequired("-level").For("RelatedPerson"),
 		ParamRequired("category").For("CarePlan").Refusing(Refusal{Status: http.StatusUnprocessableEntity, Severity: "fatal", Code: "business-rule", Details: []string{"59108"}}),
 		ParamValues("status", "final").For("Observation"), OnlyParams("_count", "patient"), ModifiersRejected(), ForeignMixed(2), SelfVerbatim(), SelfWithoutParams(),
 		BareIDFindsNothing(), TypedIDFindsNothing(), AbsoluteIDFindsNothing(), UnknownParam400(), UnknownTypeEmpty(), Empty404(), EmptyWithoutLinks(), CompartmentRejected(),

@@ -60,7 +60,7 @@ func oracleHealth() *profile {
 		return fhirtest.Refusal{Status: http.StatusBadRequest, ContentType: "text/plain", Body: "no supported search parameters provided"}
 	}
 	return &profile{
-		name: "OracleHealth",
+		name: "OracleHealth", fewer: true,
 		base: "https://fhir-ehr-code.cerner.com/r4/ec2458f2-1e24-41c8-b71b-0e701af7583d",
 		size: 130, types: types,
 		// https://github.com/cerner/fhir.cerner.com/blob/HEAD/content/millennium/r4/clinical/care-provision/care-team.md
@@ -178,7 +178,7 @@ func athenahealth() *profile {
 			}
 			return out
 		},
-		server: fhirsync.Server{},
+		server: fhirsync.Server{Vars: map[string]string{"ah-practice": "Organization/a-1.Practice-195900"}},
 		set: func(s *fhirtest.Server, _ string) {
 			s.Software, s.SoftwareVersion, s.Publisher = "athenahealth FHIR Server", "2026.8", "athenahealth"
 			s.Claims = statement(athenaStatement)

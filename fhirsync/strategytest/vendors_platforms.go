@@ -22,7 +22,7 @@ const blueButtonStatement = `
 
 func blueButton() *profile {
 	return &profile{
-		name: "BlueButton",
+		name: "BlueButton", fewer: true,
 		base: "https://sandbox.bluebutton.cms.gov/v2/fhir",
 		size: 100, types: strings.Repeat("ExplanationOfBenefit ", 24) + "Coverage",
 		// https://github.com/CMSgov/bcda-static-site/blob/HEAD/src/_pages/api-documentation/access-claims-data.md
@@ -106,7 +106,7 @@ func azure() *profile {
 			s.Links = fhirtest.LinkStyle{Param: "ct", Typed: true, Query: true}
 			s.Inject(
 				fhirtest.AnswerHeader("X-Correlation-Id", uuid("correlation")),
-				fhirtest.TooManyRequests(2, "1").On(fhirtest.Search).
+				fhirtest.TooManyRequests(2, "1").On(fhirtest.Read).
 					Refusing(fhirtest.Refusal{Code: "throttled", Header: http.Header{"X-Ms-Retry-After-Ms": {"350"}}}),
 				// https://github.com/microsoft/fhir-server/blob/HEAD/src/Microsoft.Health.Fhir.Core/Configs/CoreFeatureConfiguration.cs
 				fhirtest.TotalOnRequest(),
@@ -115,7 +115,7 @@ func azure() *profile {
 				// https://learn.microsoft.com/en-us/azure/healthcare-apis/fhir/patient-everything: of what is outside of the compartment only
 				// what the Patient names comes.
 				fhirtest.EverythingWithout("Practitioner", "PractitionerRole", "Location", "Medication", "Endpoint", "HealthcareService", "ResearchStudy"),
-				fhirtest.PageSizeFixed(10).For("$everything"),
+				fhirtest.PageSizeFixed(10).For("$everything").On(fhirtest.Operation, fhirtest.Page),
 				// Said of others: a page that is empty and not the last.
 				fhirtest.EmptyPageWithNext(1).For("DiagnosticReport", "Condition"),
 			)
@@ -167,7 +167,7 @@ func oneUp() *profile {
 			s.Inject(
 				fhirtest.MetadataPadded(500_000),
 				// https://1up.health/docs/api/fhir/everything
-				fhirtest.PageSizeFixed(10).For("$everything"),
+				fhirtest.PageSizeFixed(10).For("$everything").On(fhirtest.Operation, fhirtest.Page),
 				// Said of others: a gateway that fails now and then, and a page that is empty and not the last.
 				fhirtest.HTMLError(http.StatusBadGateway).After(9).Times(2),
 				fhirtest.EmptyPageWithNext(2).For("Observation"),
