@@ -1,6 +1,7 @@
 package fhirsync_test
 
 import (
+	"context"
 	"net/http"
 	"testing"
 	"testing/synctest"
@@ -101,6 +102,43 @@ func TestTheSoftwareIsKnownAfterMetadata(t *testing.T) {
 			if diff := cmp.Diff(want, []string{r.Header.Get("X-Address"), r.Header.Get("X-Engine"), r.Header.Get("X-Both")}); diff != "" {
 				t.Errorf("%s %s (-want +got):\n%s", r.Interaction, r.Path, diff)
 			}
+		}
+	})
+}
+
+// asking is a strategy that looks at what is known of the server.
+type asking struct{ seen *quirks.Set }
+
+func (asking) Name() string { return "asking" }
+
+func (a asking) Fetch(ctx context.Context, s *fhirsync.Session) error {
+	*a.seen = s.Quirks()
+	a.seen.Types["Goal"] = quirks.Type{Reach: new(quirks.Nowhere)} // a copy: it changes nothing.
+	return fhirsync.SearchByType().Fetch(ctx, s)
+}
+
+// TestAStrategySeesTheQuirks: from the registry and from the caller, merged, and as its own copy.
+func TestAStrategySeesTheQuirks(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		rec := fhirtest.Generate(fhirtest.Options{Seed: 5, Size: 12, Types: []string{"Goal"}})
+		srv := fhirtest.NewServer(rec)
+		reg := knows(t, quirks.Entry{ID: "one", Match: []quirks.Match{{BaseURL: srv.BaseURL()}}, Set: types("Goal", quirks.Type{PageSize: new(7)})})
+		var seen quirks.Set
+		client, err := fhirsync.New(fhirsync.Config{HTTPClient: &http.Client{Transport: srv.RoundTripper()}, Quirks: reg, Strategy: asking{&seen}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		store := new(memstore.Store)
+		rep, err := client.Sync(t.Context(), fhirsync.Server{BaseURL: srv.BaseURL(), Quirks: quirks.Set{Counts: new(false)}}, rec.PatientID, store, nil)
+		if err != nil {
+			t.Fatalf("%v\n%s", err, rep)
+		}
+		if seen.Counts == nil || *seen.Counts || with(srv.Requests(), "_count", "7") == 0 {
+			t.Errorf("seen: %+v", seen)
+		}
+		if lost, _ := missing(srv, rec.PatientID, store); len(lost) > 0 {
+			t.Errorf("the strategy's copy was used: lost %v", lost)
 		}
 	})
 }
