@@ -332,6 +332,9 @@ func (r *run) refusedDefinitely(q question, claimed bool, e *ServerError) {
 	r.endBadly(q, r.gapOf(Refused, e))
 }
 
+// manyMatches is from how many on the keys of an answer that is whole are not kept.
+const manyMatches = 10_000
+
 // answeredBy settles a question by an answer.
 func (r *run) answeredBy(ctx context.Context, q question, f form, a *chainAnswer) {
 	a.question, a.form = q, f
@@ -341,7 +344,7 @@ func (r *run) answeredBy(ctx context.Context, q question, f form, a *chainAnswer
 		if q.node.isPart {
 			r.ledger.with(q.typ, func(e *typeEntry) {
 				if e.partKeys == nil {
-					e.partKeys = map[ident]struct{}{}
+					e.partKeys = map[short]struct{}{}
 				}
 				for k := range a.keys {
 					e.partKeys[k] = struct{}{}
@@ -357,6 +360,9 @@ func (r *run) answeredBy(ctx context.Context, q question, f form, a *chainAnswer
 		r.ledger.with(q.typ, func(e *typeEntry) { e.Parts = r.requiredNames(q.typ) })
 		r.ledger.settle(q.typ, Partitioned, &a.answer)
 	default:
+		if a.hadTotal && a.total == a.matches && a.matches >= manyMatches {
+			a.keys = nil // they are of use only where something is missing.
+		}
 		r.ledger.settle(q.typ, Ended, &a.answer)
 	}
 }

@@ -53,8 +53,9 @@ type chain struct {
 	yield    func(*Page) bool
 
 	out       chainAnswer
-	keys      map[ident]struct{} // distinct matches
-	pass      map[ident]struct{} // the same since the chain was begun anew
+	keys      map[short]struct{} // distinct matches
+	pass      map[short]struct{} // the same since the chain was begun anew; nil as long as it was not
+	fresh     int                // how many these are
 	types     map[string]int     // distinct matches by type
 	post      bool               // the operation is invoked by POST
 	bare      bool               // nothing rides on it
@@ -77,7 +78,7 @@ type chain struct {
 
 // chain asks a question in one form and follows its pages to their end.
 func (r *run) chain(ctx context.Context, q question, f form, yield func(*Page) bool, strategy string) *chainAnswer {
-	c := &chain{r: r, q: q, form: f, strategy: strategy, yield: yield, keys: map[ident]struct{}{}, types: map[string]int{}}
+	c := &chain{r: r, q: q, form: f, strategy: strategy, yield: yield, keys: map[short]struct{}{}, types: map[string]int{}}
 	if q.op != nil {
 		c.post = q.op.Body != nil
 	}
@@ -107,6 +108,25 @@ func (r *run) chain(ctx context.Context, q question, f form, yield func(*Page) b
 			r.ledger.note(q.typ, "page links expired, the search was begun anew")
 		}
 		c.out.err = nil
+	}
+}
+
+// match notes a match, of which there may be very many.
+func (c *chain) match(typ, id string) {
+	key := identOf(typ, id).short()
+	_, have := c.keys[key]
+	if !have {
+		c.keys[key] = struct{}{}
+		if len(c.types) < maxTypeNames {
+			c.types[typ]++
+		}
+	}
+	if c.pass != nil {
+		_, have = c.pass[key]
+		c.pass[key] = struct{}{}
+	}
+	if !have {
+		c.fresh++
 	}
 }
 
@@ -288,7 +308,10 @@ func (c *chain) settleHeld() {
 // follow asks for the first page and goes on to the last.
 func (c *chain) follow(ctx context.Context) outcome {
 	c.out.pages, c.empty, c.stale, c.again, c.entries = 0, 0, 0, 0, 0
-	c.pass = map[ident]struct{}{}
+	if c.begun != nil {
+		c.pass = map[short]struct{}{}
+	}
+	c.fresh = 0
 	c.hashes, c.urls = map[[32]byte]bool{}, map[string]bool{}
 	c.out.asked = c.count
 	address := c.first()
@@ -453,7 +476,7 @@ func (c *chain) next(page *fetched) (next *url.URL, mapped bool, done func()) {
 		return nil, false, sign("a page came again")
 	case !has && c.again > 0:
 		return nil, false, func() {
-			if !c.out.hadTotal || c.out.totals || c.out.total != len(c.pass) {
+			if !c.out.hadTotal || c.out.totals || c.out.total != c.fresh {
 				sign("a page came again")()
 			}
 		}
@@ -509,7 +532,7 @@ func (c *chain) take(ctx context.Context, page *fetched, more bool) bool {
 		}
 		c.out.total, c.out.hadTotal = b.Total, true
 	}
-	before := len(c.pass)
+	before := c.fresh
 	c.repaired(page)
 	got, err := c.r.takeIn(b, page.resp.Body(), source{
 		op: c.op(), typ: c.askedType(), strategy: c.strategy, chain: c, more: more, before: page.resp.Source, address: page.resp.URL, plain: c.q.op == nil && !c.r.carries(c.q),
@@ -520,7 +543,7 @@ func (c *chain) take(ctx context.Context, page *fetched, more bool) bool {
 		c.out.err = &ServerError{Op: c.op(), Type: c.q.typ, Err: err}
 		return false
 	}
-	if len(c.pass) == before && len(b.Entries) > 0 {
+	if c.fresh == before && len(b.Entries) > 0 {
 		c.stale++
 	} else {
 		c.stale = 0

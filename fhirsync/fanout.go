@@ -62,7 +62,7 @@ func (r *run) askAsLearned(ctx context.Context, q question, strategy string, yie
 // askSplit asks for a type by all values of one parameter. answered is false where the server refused that too.
 func (r *run) askSplit(ctx context.Context, q question, f form, split compartment.Split, strategy string, yield func(*Page) bool) (answered bool, err error) {
 	fl := &filler{
-		r: r, typ: q.typ, form: f, strategy: strategy, yield: yield, keys: map[ident]struct{}{}, want: -1, budget: fillRequests,
+		r: r, typ: q.typ, form: f, strategy: strategy, yield: yield, keys: map[short]struct{}{}, want: -1, budget: fillRequests,
 		stubborn: split.Verbatim,
 	}
 	codes := split.Codes()

@@ -24,8 +24,8 @@ type filler struct {
 	strategy string
 	yield    func(*Page) bool
 
-	keys     map[ident]struct{} // distinct matches of all parts, and of the whole question before
-	parts    map[ident]struct{} // those of the parts by the parameter that is tried now
+	keys     map[short]struct{} // distinct matches of all parts, and of the whole question before
+	parts    map[short]struct{} // those of the parts by the parameter that is tried now
 	want     int                // what the server counts; -1: it does not
 	cap      int                // where the whole question ended
 	budget   int
@@ -63,7 +63,7 @@ func (f *filler) part(ctx context.Context, params url.Values) (a *chainAnswer, o
 		return a, false, false
 	}
 	if f.parts == nil {
-		f.parts = map[ident]struct{}{}
+		f.parts = map[short]struct{}{}
 	}
 	before := len(f.keys)
 	if a.foreign == 0 && !a.ignored {
@@ -259,7 +259,7 @@ func (r *run) fill(ctx context.Context, typ string, a *answer, want int) (proven
 	}
 	f := &filler{
 		r: r, typ: typ, form: a.form, strategy: r.strategy.Name(), yield: func(*Page) bool { return true },
-		keys: map[ident]struct{}{}, want: want, cap: a.matches, budget: fillRequests,
+		keys: map[short]struct{}{}, want: want, cap: a.matches, budget: fillRequests,
 	}
 	for k := range a.keys {
 		f.keys[k] = struct{}{}

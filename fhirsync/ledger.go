@@ -48,7 +48,7 @@ type typeEntry struct {
 	covered  bool               // an operation brought what it has of the type, which proves nothing
 	whole    *answer
 	parts    int                // parts asked
-	partKeys map[ident]struct{} // distinct matches of the parts
+	partKeys map[short]struct{} // distinct matches of the parts
 	// closure counts resources of the patient that references brought although the search, which was answered, had not.
 	closure, closureSeen int
 	// Of the passes for other ids of the patient that are over: how many there were, the weakest evidence, what was received and expected.
@@ -77,7 +77,7 @@ type answer struct {
 	partial     bool // the server said itself that the answer may be partial
 	withheld    bool // the server said that it holds something back
 	why         string
-	keys        map[ident]struct{} // the matches; nil where they are not known any longer
+	keys        map[short]struct{} // the matches; nil where they are not known any longer
 	inside      bool               // it came inside of a batch, where servers cut searches without a sign
 	parted      bool               // it was asked in parts of which nothing shows that they are the whole
 	cut         bool               // and of one of them something is known to be missing

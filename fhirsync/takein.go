@@ -100,11 +100,7 @@ func (r *run) takeIn(b *jsonscan.Bundle, body []byte, src source) (taken, error)
 		}
 		id := r.identify(e)
 		if match && src.chain != nil && id != "" {
-			key := identOf(e.ResourceType, id)
-			if _, have := src.chain.keys[key]; !have && len(src.chain.types) < maxTypeNames {
-				src.chain.types[e.ResourceType]++
-			}
-			src.chain.keys[key], src.chain.pass[key] = struct{}{}, struct{}{}
+			src.chain.match(e.ResourceType, id)
 		}
 		switch {
 		case e.Err != nil || e.Resource == nil || e.ID == "":
@@ -484,6 +480,7 @@ func (r *run) accept(accepted []candidate, found []refs.Found, urns map[string]b
 			continue
 		}
 		r.mark(typ, key)
+		r.front.Drop(typ, c.id)
 		fresh = append(fresh, c)
 		size += len(c.entry.Resource)
 		if typ == "Patient" {

@@ -327,6 +327,14 @@ func (f *Frontier) Put(targets ...Target) {
 	}
 }
 
+// Drop makes that a resource is not wanted any longer, because it has come by another way. Whether it is wanted when it is named again is for Held to
+// say. A named version stays wanted.
+func (f *Frontier) Drop(typ, id string) {
+	if len(f.want) > 0 {
+		delete(f.want, f.ident(&Target{Type: typ, ID: id}))
+	}
+}
+
 // Exclude makes that a target is not wanted, now or later: as if it had been taken.
 func (f *Frontier) Exclude(t Target) {
 	id := f.ident(&t)

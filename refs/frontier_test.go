@@ -258,3 +258,20 @@ func TestFrontierZeroValue(t *testing.T) {
 		t.Errorf("wanted: %v", f.Wanted())
 	}
 }
+
+// What has come by another way is not wanted, and can be wanted again where it is not held after all.
+func TestFrontierDrop(t *testing.T) {
+	t.Parallel()
+	var f refs.Frontier
+	f.Drop("B", "1") // before there is anything
+	add(t, &f, "A", "1", `"a":[{"reference":"B/1"},{"reference":"B/2"}]`)
+	f.Drop("B", "1")
+	f.Drop("B", "3")
+	if diff := cmp.Diff([]string{"B/2"}, literals(f.Wanted())); diff != "" {
+		t.Errorf("after Drop (-want +got):\n%s", diff)
+	}
+	add(t, &f, "A", "2", `"a":{"reference":"B/1"}`)
+	if diff := cmp.Diff([]string{"B/1", "B/2"}, literals(f.Take())); diff != "" {
+		t.Errorf("named again (-want +got):\n%s", diff)
+	}
+}
