@@ -38,9 +38,11 @@ func postgresStatements(t func(string) string) statements {
 		// Locked in one order everywhere, so that transactions wait for each other instead of deadlocking.
 		held: `SELECT k.at - 1, r.no, r.last_updated, r.digest, r.body_digest FROM ` + keys + ` JOIN ` + resources + ` r ON ` + sameKey + `
 			ORDER BY r.no FOR NO KEY UPDATE OF r`,
-		holds: `SELECT k.at - 1, r.digest FROM ` + keys + ` JOIN ` + resources + ` r ON ` + sameKey,
-		seen: `SELECT k.at - 1 FROM ` + keys + ` JOIN ` + resources + ` r ON ` + sameKey + ` JOIN ` + runs + ` u ON u.run = $4
-			JOIN ` + members + ` m ON m.patient_no = u.patient_no AND m.resource_no = r.no AND m.run_no = u.no`,
+		// LIMIT keeps PostgreSQL from joining whole tables, which it likes to do as long as it has not analyzed them.
+		holds: `SELECT k.at - 1, r.digest FROM ` + keys + ` CROSS JOIN LATERAL (SELECT r.digest FROM ` + resources + ` r WHERE ` + sameKey + ` LIMIT 1) r`,
+		seen: `SELECT k.at - 1 FROM ` + keys + ` CROSS JOIN LATERAL (SELECT r.no FROM ` + resources + ` r WHERE ` + sameKey + ` LIMIT 1) r
+			CROSS JOIN LATERAL (SELECT FROM ` + runs + ` u JOIN ` + members + ` m ON m.patient_no = u.patient_no AND m.run_no = u.no
+				WHERE u.run = $4 AND m.resource_no = r.no LIMIT 1) m`,
 		members: `INSERT INTO ` + members + ` (patient_no, resource_no, first_seen, last_seen, run_no)
 			SELECT $1::int8, no, $3::timestamptz, $3::timestamptz, $4::int8 FROM unnest($2::int8[]) AS u (no)
 			ON CONFLICT (patient_no, resource_no) DO UPDATE SET last_seen = excluded.last_seen, run_no = excluded.run_no`,

@@ -434,11 +434,8 @@ func (s *Store) Holds(ctx context.Context, keys []fhirsync.Key, digests [][32]by
 		return nil, fmt.Errorf("sqlstore: %d keys and %d digests", len(keys), len(digests))
 	}
 	out := make([]bool, len(keys))
-	for from := 0; from < len(keys); from += chunkRows {
-		part := keys[from:min(from+chunkRows, len(keys))]
-		args := s.keys(len(part), func(i int) (string, string, string) {
-			return toText(part[i].Server), toText(part[i].Type), toText(part[i].ID)
-		})
+	for from := 0; from < len(keys); {
+		part, args := s.holdsPart(keys[from:])
 		err := s.retry(ctx, func() error {
 			return scan(ctx, s.db, s.sql.holds, args, func(scan func(...any) error) error {
 				var at int
@@ -453,8 +450,28 @@ func (s *Store) Holds(ctx context.Context, keys []fhirsync.Key, digests [][32]by
 		if err != nil {
 			return nil, fmt.Errorf("sqlstore: holds: %w", err)
 		}
+		from += len(part)
 	}
 	return out, nil
+}
+
+// holdsPart gives the keys, from the first on, that one statement asks for, and its parameters.
+func (s *Store) holdsPart(keys []fhirsync.Key) ([]fhirsync.Key, []any) {
+	part := keys[:min(chunkRows, len(keys))]
+	if s.dialect == Postgres {
+		return part, s.keys(len(part), func(i int) (string, string, string) {
+			return toText(part[i].Server), toText(part[i].Type), toText(part[i].ID)
+		})
+	}
+	ids := list{dialect: SQLite}
+	for i, k := range part {
+		if k.Server != part[0].Server || k.Type != part[0].Type {
+			part = part[:i]
+			break
+		}
+		ids.text(toText(k.ID))
+	}
+	return part, []any{toText(part[0].Server), toText(part[0].Type), ids.String()}
 }
 
 // Seen tells which resources this run has put, as long as no other run of the same patient has put them since, and no longer than a week.
