@@ -200,8 +200,7 @@ func BenchmarkMemory(b *testing.B) {
 	}
 }
 
-// What a large sync keeps in memory beyond what it would have anyway is for the store to know: with the same pages, a store without that power
-// needs more.
+// A sync that is so large that the database has to say what has come brings all, and puts nothing twice.
 func TestLargeSync(t *testing.T) {
 	for _, k := range kinds[:2] {
 		t.Run(k.name, func(t *testing.T) {
