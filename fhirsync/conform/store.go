@@ -298,6 +298,7 @@ func (s *store) Powers() fhirsync.Powers {
 	if next.Digests != nil {
 		p.Digests = digests{next.Digests, s}
 	}
+	p.Seen = next.Seen // keys stay.
 	p.Quarantine = next.Quarantine
 	return p
 }
