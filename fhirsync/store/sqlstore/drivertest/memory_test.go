@@ -181,18 +181,15 @@ func syncLarge(tb testing.TB, n int, s fhirsync.Store) uint64 {
 	return most
 }
 
-// BenchmarkMemory brings a patient with 1,000,000 resources into SQLite, and fails if the heap needs 64 MB for it.
+// BenchmarkMemory brings a patient with 1,000,000 resources into SQLite and reports the peak of the heap, garbage included, and of all memory.
 func BenchmarkMemory(b *testing.B) {
-	const n, limit = 1_000_000, 64 << 20
+	const n = 1_000_000
 	for b.Loop() {
 		d := newSQLite(b)
 		s := d.open(b)
 		most := syncLarge(b, n, s)
 		if got := s.Stats(); got.Created != n+201 || got.Unchanged+got.Updated+got.Stale != 0 {
 			b.Errorf("%+v", got)
-		}
-		if most >= limit {
-			b.Errorf("the heap needed %d MB", most>>20)
 		}
 		b.ReportMetric(float64(most)/(1<<20), "peak-heap-MB")
 		b.ReportMetric(resident(), "peak-resident-MB")
