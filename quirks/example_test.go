@@ -32,6 +32,8 @@ func ExampleRegistry_Explain() {
 		}
 	}
 	// Output:
+	// everything.supported, because of medplum (engine):
+	//   observed everything-unlisted
 	// errors, because of medplum (engine):
 	//   documented offset-cap
 	//   observed offset-error

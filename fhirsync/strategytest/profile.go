@@ -33,8 +33,8 @@ type profile struct {
 	extra func(p *profile, patientID string) []fhirtest.Resource
 	// server is what the caller got from the vendor together with the credentials.
 	server fhirsync.Server
-	// fewer: what its vendor says of it saves requests.
-	fewer bool
+	// fewer names the strategies for which what is known of the server saves requests.
+	fewer []string
 	// set makes the server behave. What no source says of this vendor stands last in it: servers surprise those who know them, too.
 	set func(s *fhirtest.Server, patientID string)
 }
@@ -88,7 +88,7 @@ func (s Suite) profiles(t *testing.T) {
 				// What is asked at the same time depends on who comes first, so that the same sync may differ from itself by a request or two:
 				// where it is close, the best of several syncs is compared with the worst of those without.
 				most, least := without.requests, with.requests
-				saves := p.fewer && slices.Contains(frugal, name)
+				saves := slices.Contains(p.fewer, name)
 				enough := func() bool { return least < most || least == most && !saves }
 				for again := 0; again < 5 && !enough(); again++ {
 					most, least = max(most, s.meet(t, p, nothing).requests), min(least, s.meet(t, p, s.Config.Quirks).requests)
@@ -102,8 +102,8 @@ func (s Suite) profiles(t *testing.T) {
 	t.Logf("%s\n%-15s %s | what is known of the server\n%s", name, "server", "without any, and with", strings.Join(lines, "\n"))
 }
 
-// frugal are the strategies that ask no more than is needed, so that what is known saves requests.
-var frugal = []string{"auto", "search-by-type"}
+// searching are the strategies that search for each type, and no more than is needed.
+var searching = []string{"auto", "search-by-type"}
 
 // figures are what a sync came to, in one line of the table.
 func (o outcome) figures() string {

@@ -60,7 +60,7 @@ func oracleHealth() *profile {
 		return fhirtest.Refusal{Status: http.StatusBadRequest, ContentType: "text/plain", Body: "no supported search parameters provided"}
 	}
 	return &profile{
-		name: "OracleHealth", fewer: true,
+		name: "OracleHealth", fewer: searching,
 		base: "https://fhir-ehr-code.cerner.com/r4/ec2458f2-1e24-41c8-b71b-0e701af7583d",
 		size: 130, types: types,
 		// https://github.com/cerner/fhir.cerner.com/blob/HEAD/content/millennium/r4/clinical/care-provision/care-team.md

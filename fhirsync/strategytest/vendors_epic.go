@@ -81,7 +81,7 @@ func epic() *profile {
 		QuestionnaireResponse RelatedPerson ServiceRequest Task Provenance Account Claim Specimen Basic`
 	idOnly := strings.Fields("Account Claim Contract Media Specimen")
 	return &profile{
-		name: "Epic", fewer: true,
+		name: "Epic", fewer: searching,
 		base: "https://epicproxy.nowherehealth.example/FHIRProxy/api/FHIR/R4",
 		size: 140, types: types,
 		// Longer than the 64 characters of FHIR's id: https://github.com/FirelyTeam/firely-net-sdk/issues/1919

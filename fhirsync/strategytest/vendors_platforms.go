@@ -22,7 +22,7 @@ const blueButtonStatement = `
 
 func blueButton() *profile {
 	return &profile{
-		name: "BlueButton", fewer: true,
+		name: "BlueButton", fewer: searching,
 		base: "https://sandbox.bluebutton.cms.gov/v2/fhir",
 		size: 100, types: strings.Repeat("ExplanationOfBenefit ", 24) + "Coverage",
 		// https://github.com/CMSgov/bcda-static-site/blob/HEAD/src/_pages/api-documentation/access-claims-data.md
@@ -125,7 +125,7 @@ func azure() *profile {
 
 func medplum() *profile {
 	return &profile{
-		name: "Medplum",
+		name: "Medplum", fewer: []string{"auto"},
 		base: "https://api.medplum.com/fhir/R4",
 		size: 150, types: everyKind,
 		id: func(tag, typ string, n int) string { return uuid(tag, typ, strconv.Itoa(n)) },
