@@ -54,6 +54,9 @@ type attachment = refs.Attachment
 // errNotContent: what came is something else than the attachment describes.
 var errNotContent = errors.New("not the content that was named")
 
+// errBroken: a Binary came whose JSON is broken.
+var errBroken = errors.New("not valid JSON")
+
 // errNoContent: a Binary came without its content.
 var errNoContent = errors.New("came without its content")
 
@@ -224,6 +227,11 @@ func (w *wave) content(ctx context.Context, t refs.Target) error {
 		case fail != nil && isTooLarge(fail.Err):
 			g.Reason, g.Detail = Limited, "a content larger than the size cap, named by "+t.Path
 			w.ledger.gap(g)
+		case fail != nil && errors.Is(fail.Err, errBroken) && named(&t):
+			// As any resource, for which broken JSON is repaired.
+			if came, err = w.readTarget(ctx, &binary); err != nil {
+				return err
+			}
 		case fail != nil:
 			if err := w.targetFailed(ctx, &binary, fail); err != nil {
 				return err
@@ -259,7 +267,7 @@ func (w *wave) bring(ctx context.Context, t *refs.Target, a *attachment) (came b
 			return false, nil, context.Cause(w.ctx)
 		}
 		if why != nil {
-			if fail == nil || fail.StatusCode == http.StatusOK || fail.StatusCode == http.StatusNotAcceptable {
+			if fail == nil || !errors.Is(fail.Err, errBroken) && (fail.StatusCode == http.StatusOK || fail.StatusCode == http.StatusNotAcceptable) {
 				fail = why
 			}
 			if s := why.status(); s == http.StatusNotFound || s == http.StatusGone || s == http.StatusUnauthorized || s == http.StatusForbidden || isTooLarge(why.Err) || errors.Is(why.Err, errOtherID) {
@@ -351,6 +359,11 @@ func (w *wave) askContent(ctx context.Context, t *refs.Target, a *attachment, ad
 		}
 		return got, nil
 	}
+	// Head is content with the shape of an object, so that names may be broken where it finds no type.
+	if (!isJSON || head.ResourceType == "") && isFHIRType(mediaType(got.typ)) && transport.LooksJSON(body) && !strings.Contains(mediaType(a.ContentType), "json") {
+		fail.Err = errBroken
+		return nil, fail
+	}
 	if !plausible(a, got.typ, head.ResourceType, body) {
 		fail.Err = errNotContent
 		return nil, fail
@@ -418,8 +431,8 @@ func plausible(a *attachment, got, resourceType string, body []byte) bool {
 		return want == "text/html" || want == "application/xhtml+xml"
 	case resourceType != "":
 		return strings.Contains(want, "json") // a document of FHIR
-	case typ == "application/fhir+xml" && !strings.Contains(want, "xml"):
-		return false // the Binary in another format
+	case isFHIRType(typ) && typ != want:
+		return false // a Binary that cannot be read, or one in another format
 	}
 	return true
 }

@@ -117,6 +117,20 @@ func TestContents(t *testing.T) {
 	}
 }
 
+// A Binary whose JSON is broken is repaired like any resource, and never taken for the content itself.
+func TestBrokenBinaries(t *testing.T) {
+	t.Parallel()
+	w := newWeb()
+	w.putBinary("1", "text/plain", []byte("content"))
+	w.attach("d", `{"contentType":"text/plain","url":"Binary/1"}`)
+	w.Inject(fhirtest.BinaryWrapped(), fhirtest.NamesWithoutQuotes().For("Binary"))
+	store := new(memstore.Store)
+	rep := w.sync(t, w.client(t), store, nil)
+	if got := contentOf(t, store, "1"); string(got) != "content" || rep.Verdict == fhirsync.Incomplete {
+		t.Errorf("%q\n%s", got, rep)
+	}
+}
+
 // contents is a store that takes contents.
 type contents struct {
 	*memstore.Store
@@ -336,15 +350,16 @@ func TestContentsSurviveAnInterruption(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWeb()
-		for i := range 30 {
+		for i := range 100 {
 			id := strconv.Itoa(i)
 			content := append(oddContent(), byte(i))
 			w.putBinary(id, "application/pdf", content)
 			w.attach(id, fmt.Sprintf(`{"url":"Binary/%d","hash":%q}`, i, hashOf(content)))
 		}
 		w.Inject(fhirtest.Slow(2*time.Second), fhirtest.WrongContent().After(20))
-		store := new(memstore.Store)
-		for stop := 30 * time.Second; ; stop += time.Second {
+		var store *memstore.Store
+		for stop := 20 * time.Second; ; stop += 2 * time.Second {
+			store = new(memstore.Store)
 			ctx, cancel := context.WithTimeout(t.Context(), stop)
 			_, err := w.client(t).Sync(ctx, fhirsync.Server{Name: "web", BaseURL: w.BaseURL()}, "p", store, nil)
 			cancel()
@@ -357,12 +372,12 @@ func TestContentsSurviveAnInterruption(t *testing.T) {
 					n++
 				}
 			}
-			if n > 0 && n < 30 {
+			if n > 0 && n < 100 {
 				break
 			}
 		}
 		rep := w.sync(t, w.client(t), store, nil)
-		if rep.Types["Binary"].Stored != 30 || rep.ResumedFrom.IsZero() || len(gapsOf(rep, fhirsync.Unproven)) == 0 {
+		if rep.Types["Binary"].Stored != 100 || rep.ResumedFrom.IsZero() || len(gapsOf(rep, fhirsync.Unproven)) == 0 {
 			t.Errorf("%s", rep)
 		}
 	})

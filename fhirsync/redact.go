@@ -37,7 +37,7 @@ func redact(err error) string {
 		ErrNotFHIR, ErrUnauthorized, ErrPatientNotFound, ErrVersion, pagebuf.ErrTooLarge, jsonscan.ErrDepth,
 		context.Canceled, context.DeadlineExceeded,
 		transport.ErrForeignOrigin, transport.ErrRedirects, transport.ErrHeaderTimeout, transport.ErrSlowBody, transport.ErrPause, transport.ErrNotJSON, transport.ErrXML, errKind,
-		transport.ErrRedirect, transport.ErrEncoding, transport.ErrHeaders, transport.ErrPrivate, ErrRetryLater, errNotContent, errNoContent, errOtherID,
+		transport.ErrRedirect, transport.ErrEncoding, transport.ErrHeaders, transport.ErrPrivate, ErrRetryLater, errNotContent, errNoContent, errBroken, errOtherID,
 	} {
 		if errors.Is(err, plain) {
 			return plain.Error()
