@@ -98,6 +98,8 @@
 //   - A status or code means something else than usual, such as "page gone", "too much at once" or "nothing found": errors.
 //   - Outcomes among the entries of a page mean that something is missing, or nothing at all: outcomes.
 //   - 429 comes before the limiter has found the pace: rate.limits. The wait stands in another header: rate.waitHeaders.
+//   - References lead to the server under another name: references.bases. Contents of attachments are not given, or as bytes only:
+//     references.contents.
 //   - Resources come masked: redacted. Something is left out without a sign, and nothing can be done about it: silentFilters.
 //
 // A header that differs in upper and lower case, JSON under another media type, links with the wrong host, duplicates, ids of any form, HTML

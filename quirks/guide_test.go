@@ -76,7 +76,7 @@ func TestGuideNamesFieldsThatExist(t *testing.T) {
 	}
 	defs, _ := readSchema(t)["$defs"].(object)
 	named := 0
-	for _, path := range regexp.MustCompile(`\b(types|paging|everything|batch|rate)\.[A-Za-z*]+(\.[A-Za-z]+)?`).FindAllString(section, -1) {
+	for _, path := range regexp.MustCompile(`\b(types|paging|everything|batch|rate|references)\.[A-Za-z*]+(\.[A-Za-z]+)?`).FindAllString(section, -1) {
 		at := "Set"
 		for step := range strings.SplitSeq(path, ".") {
 			if step == "TYPE" || step == "*" {
