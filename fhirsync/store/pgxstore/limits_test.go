@@ -249,7 +249,7 @@ func TestASilentHolderIsEnded(t *testing.T) {
 	if err != nil || got.Permits != 30 {
 		t.Errorf("%+v, %v", got, err)
 	}
-	if took := time.Since(start); took < time.Second || took > 8*time.Second {
+	if took := time.Since(start); took < time.Second || took > 30*time.Second {
 		t.Errorf("it took %v: the row was held, or not let go in time", took)
 	}
 	close(end)
