@@ -2,14 +2,17 @@ package fhirsync_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/fhirsync/fhirsync-go/fhirsync"
 	"github.com/fhirsync/fhirsync-go/fhirsync/fhirtest"
@@ -151,4 +154,38 @@ func TestAnAnswerThatSaysItIsPartial(t *testing.T) {
 			t.Logf("%s: %d requests", name, rep.Requests.Total())
 		})
 	}
+}
+
+// TestAListThatNeverEnds: pages without an end, each with another link to the next, in answer to a search for ids. What it does not bring is
+// read one by one.
+func TestAListThatNeverEnds(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		rec := fhirtest.Generate(fhirtest.Options{Seed: 94, Size: 120})
+		srv := fhirtest.NewServer(rec)
+		n := 0
+		var turn sync.Mutex
+		client, err := fhirsync.New(fhirsync.Config{HTTPClient: &http.Client{Transport: &instead{srv.RoundTripper(), func(r *http.Request) (int, []byte) {
+			if !strings.Contains(r.URL.Query().Get("_id"), ",") && !r.URL.Query().Has("more") {
+				return 0, nil
+			}
+			turn.Lock()
+			defer turn.Unlock()
+			n++
+			return http.StatusOK, fmt.Appendf(nil, `{"resourceType":"Bundle","type":"searchset","link":[{"relation":"next","url":"%s?more=%d"}]}`, srv.BaseURL(), n)
+		}}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		store := new(memstore.Store)
+		rep, err := client.Sync(ctx, fhirsync.Server{BaseURL: srv.BaseURL()}, rec.PatientID, store, nil)
+		if lost, alien := missing(srv, rec.PatientID, store); err != nil || len(lost)+len(alien) > 0 {
+			t.Errorf("%v, lost %v\n%s", err, lost, rep)
+		}
+		if n == 0 || n > 400 {
+			t.Errorf("%d pages of lists were asked for", n)
+		}
+	})
 }

@@ -213,7 +213,8 @@ func (w *wave) list(ctx context.Context, typ string, l *list) error {
 	}
 	l.missing = l.targets
 	seen := map[string]bool{}
-	for page := 1; len(open) > 0 && address != nil && !seen[address.String()]; page++ {
+	// A page brings at least one of them, but for a few; what does not come is read by itself.
+	for page := 1; len(open) > 0 && address != nil && !seen[address.String()] && page <= len(l.targets)+fewEmptyPages; page++ {
 		seen[address.String()] = true
 		next, fail, err := w.listPage(ctx, typ, address, page, open)
 		if err != nil {

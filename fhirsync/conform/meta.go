@@ -16,7 +16,7 @@ func (p *pass) meta(root *node) {
 			continue
 		}
 		if s, ok := v.str(p.raw); ok && p.c.opts.Versions == VersionsExtension {
-			if !p.extend(meta, fresh(`{"url":`+quote(x.url)+`,"valueString":`+quote(s)+`}`)) {
+			if !p.extend(meta, object(field{"url", str(x.url)}, field{"valueString", str(s)})) {
 				continue
 			}
 		}
@@ -115,7 +115,7 @@ func (p *pass) claims(root *node, candidates []*profile) {
 		p.profile = claim
 		p.changed(RuleProfile, at, &node{})
 		p.profile = ""
-		list.push(fresh(quote(claim)))
+		list.push(str(claim))
 	}
 	if meta != nil {
 		dropEmpty(meta, "profile")

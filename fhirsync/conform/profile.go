@@ -395,19 +395,21 @@ func (p *pass) fill(n *node, r *profileRule, f *frame) bool {
 		}
 	}
 	e := r.element
-	name, value := r.as, `{"extension":[`+dataAbsent+`]}`
+	name, value := r.as, object(field{"extension", list(dataAbsent())})
 	switch {
 	case r.Default == DefaultUnknown:
-		value = `"unknown"`
+		value = str("unknown")
 	case e.typ == "CodeableConcept":
-		value = `{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/data-absent-reason","code":"unknown","display":"Unknown"}]}`
+		value = object(field{"coding", list(object(
+			field{"system", str("http://terminology.hl7.org/CodeSystem/data-absent-reason")}, field{"code", str("unknown")}, field{"display", str("Unknown")},
+		))})
 	case e.primitive():
 		name = "_" + r.as
 	}
 	if e.many {
-		value = "[" + value + "]"
+		value = list(value)
 	}
-	n.add(name, fresh(value))
+	n.add(name, value)
 	p.changed(RuleProfile, f.in(r.as), &node{})
 	return true
 }
@@ -458,7 +460,7 @@ func (p *pass) addCodings(v *node, m *CodingMap, f *frame) {
 			continue
 		}
 		p.changed(RuleProfile, f.in("coding"), codings)
-		codings.push(fresh(`{"system":` + quote(m.To) + `,"code":` + quote(to) + `}`))
+		codings.push(object(field{"system", str(m.To)}, field{"code", str(to)}))
 	}
 }
 
@@ -481,7 +483,7 @@ func (p *pass) move(n *node, r *profileRule, f *frame) {
 		}
 	}
 	extension := node{kind: '{'}
-	extension.add("url", fresh(quote(r.Extension)))
+	extension.add("url", str(r.Extension))
 	// The value moves with its bytes, and loses the white space before it.
 	moved := v.clone()
 	extension.members = append(extension.members, member{name: r.As, val: moved})

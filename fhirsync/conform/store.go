@@ -283,7 +283,7 @@ func mark(r *Result) {
 	if tags.kind != '[' {
 		return
 	}
-	tags.push(fresh(`{"system":` + quote(MarkSystem) + `,"code":` + quote(MarkCode) + `}`))
+	tags.push(object(field{"system", str(MarkSystem)}, field{"code", str(MarkCode)}))
 	r.Raw = slices.Concat(r.Raw[:root.start], root.write(nil, r.Raw), r.Raw[root.end:])
 	r.Changes = append(r.Changes, Change{Rule: RuleMark, Path: typ + ".meta.tag"})
 }

@@ -278,32 +278,29 @@ func (n *node) json(raw []byte) string {
 	return string(raw[n.start:n.end])
 }
 
-// fresh makes a tree of JSON that this package wrote.
-func fresh(json string) node {
-	n, err := parse([]byte(json))
-	if err != nil {
-		panic("conform: " + err.Error()) // of a constant, or of what quote made
+// str, list and object make what comes in.
+func str(s string) node { return node{kind: '"', text: quote(s), written: true} }
+
+func list(values ...node) node {
+	n := node{kind: '['}
+	for _, v := range values {
+		n.items = append(n.items, item{val: v})
 	}
-	n.detach([]byte(json))
-	return *n
+	return n
 }
 
-// detach makes a tree independent of the text that it was read from.
-func (n *node) detach(raw []byte) {
-	switch n.kind {
-	case '{':
-		for i := range n.members {
-			n.members[i].keyEnd = 0
-			n.members[i].val.detach(raw)
-		}
-	case '[':
-		for i := range n.items {
-			n.items[i].val.detach(raw)
-		}
-	default:
-		n.text, n.written = string(raw[n.start:n.end]), true
+func object(fields ...field) node {
+	n := node{kind: '{'}
+	for _, f := range fields {
+		n.members = append(n.members, member{name: f.name, val: f.value})
 	}
-	n.start, n.end, n.tail = 0, 0, 0
+	return n
+}
+
+// field is a member of what comes in.
+type field struct {
+	name  string
+	value node
 }
 
 // decode gives what a JSON string with its quotes says. A surrogate without its partner becomes U+FFFD.

@@ -29,8 +29,8 @@ func uscore(version string) []Profile {
 		Versions []string `json:"versions"` // empty: all
 		Profile
 	}
-	if err := json.Unmarshal(uscoreJSON, &all); err != nil {
-		panic("conform: uscore.json: " + err.Error()) // it is part of the program
+	if json.Unmarshal(uscoreJSON, &all) != nil {
+		return nil // the file is part of the program, and a test reads it.
 	}
 	var out []Profile
 	for _, p := range all {

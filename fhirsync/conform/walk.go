@@ -99,15 +99,17 @@ func (p *pass) object(n *node, info *typeInfo, f *frame) {
 // unknown deals with an element that FHIR does not have.
 func (p *pass) unknown(n *node, i int, info *typeInfo, f *frame) {
 	m := &n.members[i]
-	list := n.get("extension")
-	if p.c.opts.Unknowns == KeepUnknowns || info.elements["extension"] == nil || info == p.c.table.types["Extension"] || list != nil && list.kind != '[' || m.name == "" {
+	there := n.get("extension")
+	if p.c.opts.Unknowns == KeepUnknowns || info.elements["extension"] == nil || info == p.c.table.types["Extension"] || there != nil && there.kind != '[' || m.name == "" {
 		p.fault(RuleUnknown, f.in(m.name))
 		return
 	}
 	m.gone = true
 	p.changed(RuleUnknown, f.in(m.name), &m.val)
-	p.extend(n, fresh(`{"url":`+quote(UnknownExtension)+`,"extension":[{"url":"name","valueString":`+quote(m.name)+
-		`},{"url":"json","valueString":`+quote(string(m.val.write(nil, p.raw)))+`}]}`))
+	p.extend(n, object(field{"url", str(UnknownExtension)}, field{"extension", list(
+		object(field{"url", str("name")}, field{"valueString", str(m.name)}),
+		object(field{"url", str("json")}, field{"valueString", str(string(m.val.write(nil, p.raw)))}),
+	)}))
 }
 
 // anything stands for each element where there is no table.
@@ -373,9 +375,11 @@ func (p *pass) extension(n *node, f *frame) {
 	}
 }
 
-// dataAbsent is the extension that says that a value is not known.
+// dataAbsent makes the extension that says that a value is not known.
 // https://hl7.org/fhir/R4/extension-data-absent-reason.html
-const dataAbsent = `{"url":"http://hl7.org/fhir/StructureDefinition/data-absent-reason","valueCode":"unknown"}`
+func dataAbsent() node {
+	return object(field{"url", str("http://hl7.org/fhir/StructureDefinition/data-absent-reason")}, field{"valueCode", str("unknown")})
+}
 
 // status fills in a status that FHIR requires: unknown, if it is one of its codes, else the extension that says so.
 func (p *pass) status(n *node, info *typeInfo, f *frame) {
@@ -388,9 +392,9 @@ func (p *pass) status(n *node, info *typeInfo, f *frame) {
 			continue
 		}
 		if e.set.has("unknown") {
-			n.add("status", fresh(`"unknown"`))
+			n.add("status", str("unknown"))
 		} else {
-			n.add("_status", fresh(`{"extension":[`+dataAbsent+`]}`))
+			n.add("_status", object(field{"extension", list(dataAbsent())}))
 		}
 		p.changed(RuleStatus, f.in("status"), &node{})
 	}
