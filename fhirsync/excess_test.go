@@ -132,17 +132,18 @@ func TestAnEnormousCapabilityStatement(t *testing.T) {
 func TestAnAnswerThatSaysItIsPartial(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		fault    fhirtest.Fault
+		faults   []fhirtest.Fault
 		complete bool
 	}{
-		"above ten":        {fhirtest.CutWithOutcome(10, "too-costly").For("Observation"), true},
-		"of every answer":  {fhirtest.OutcomeEntry("warning", "incomplete").For("Observation"), false},
-		"of another thing": {fhirtest.OutcomeEntry("warning", "informational").For("Observation"), true},
+		"above ten":        {[]fhirtest.Fault{fhirtest.CutWithOutcome(10, "too-costly").For("Observation")}, true},
+		"counts as well":   {[]fhirtest.Fault{fhirtest.CutWithOutcome(10, "too-costly").For("Observation"), fhirtest.CountCap(10).For("Observation")}, true},
+		"of every answer":  {[]fhirtest.Fault{fhirtest.OutcomeEntry("warning", "incomplete").For("Observation")}, false},
+		"of another thing": {[]fhirtest.Fault{fhirtest.OutcomeEntry("warning", "informational").For("Observation")}, true},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			rec := fhirtest.Generate(fhirtest.Options{Seed: 93, Size: 80, Types: []string{"Observation", "Condition"}})
 			srv := fhirtest.NewServer(rec)
-			srv.Inject(c.fault)
+			srv.Inject(c.faults...)
 			store := new(memstore.Store)
 			rep, err := newClient(t, srv, fhirsync.Config{}).Sync(t.Context(), fhirsync.Server{BaseURL: srv.BaseURL()}, rec.PatientID, store, nil)
 			if c.complete != (err == nil) || c.complete != (rep.Verdict == fhirsync.Complete) {
