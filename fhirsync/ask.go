@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/fhirsync/fhirsync-go/fhirsync/internal/keyset"
 	"github.com/fhirsync/fhirsync-go/quirks"
 )
 
@@ -335,10 +336,10 @@ func (r *run) answeredBy(ctx context.Context, q question, f form, a *chainAnswer
 		if q.node.isPart {
 			r.ledger.with(q.typ, func(e *typeEntry) {
 				if e.partKeys == nil {
-					e.partKeys = map[short]struct{}{}
+					e.partKeys = keyset.New()
 				}
-				for k := range a.keys {
-					e.partKeys[k] = struct{}{}
+				for k := range a.keys.All() {
+					e.partKeys.Add(k)
 				}
 			})
 		}

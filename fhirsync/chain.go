@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/fhirsync/fhirsync-go/fhirsync/internal/keyset"
 	"github.com/fhirsync/fhirsync-go/fhirsync/internal/transport"
 	"github.com/fhirsync/fhirsync-go/internal/jsonscan"
 	"github.com/fhirsync/fhirsync-go/quirks"
@@ -51,20 +52,20 @@ type chain struct {
 	yield    func(*Page) bool
 
 	out       chainAnswer
-	keys      map[short]struct{} // distinct matches
-	pass      map[short]struct{} // the same since the chain was begun anew; nil as long as it was not
-	fresh     int                // how many these are
-	types     map[string]int     // distinct matches by type
-	post      bool               // the operation is invoked by POST
-	bare      bool               // nothing rides on it
-	bareFor   int                // the status of the refusal because of which nothing does
-	rode      bool               // the first page was asked for with riders
-	hashes    map[[32]byte]bool  // pages by what was on them
-	urls      map[string]bool    // pages by address
-	empty     int                // empty pages in a row
-	again     int                // pages that came before
-	held      []jsonscan.Entry   // matches that name no patient, until the chain has ended
-	mended    []*mended          // what was repaired of them, by position
+	keys      *keyset.Set       // distinct matches
+	pass      *keyset.Set       // the same since the chain was begun anew; nil as long as it was not
+	fresh     int               // how many these are
+	types     map[string]int    // distinct matches by type
+	post      bool              // the operation is invoked by POST
+	bare      bool              // nothing rides on it
+	bareFor   int               // the status of the refusal because of which nothing does
+	rode      bool              // the first page was asked for with riders
+	hashes    map[[32]byte]bool // pages by what was on them
+	urls      map[string]bool   // pages by address
+	empty     int               // empty pages in a row
+	again     int               // pages that came before
+	held      []jsonscan.Entry  // matches that name no patient, until the chain has ended
+	mended    []*mended         // what was repaired of them, by position
 	heldBytes int
 	stale     int      // pages without anything new in a row
 	begun     *url.URL // of the first page
@@ -76,7 +77,7 @@ type chain struct {
 
 // chain asks a question in one form and follows its pages to their end.
 func (r *run) chain(ctx context.Context, q question, f form, yield func(*Page) bool, strategy string) *chainAnswer {
-	c := &chain{r: r, q: q, form: f, strategy: strategy, yield: yield, keys: map[short]struct{}{}, types: map[string]int{}}
+	c := &chain{r: r, q: q, form: f, strategy: strategy, yield: yield, keys: keyset.New(), types: map[string]int{}}
 	if q.op != nil {
 		c.post = q.op.Body != nil
 	}
@@ -93,14 +94,14 @@ func (r *run) chain(ctx context.Context, q question, f form, yield func(*Page) b
 			c.settleHeld()
 			c.capped()
 			c.learn()
-			c.out.matches, c.out.keys = len(c.keys), c.keys
+			c.out.matches, c.out.keys = c.keys.Len(), c.keys
 			r.ledger.asked(&c.q, c.out.pages, c.out.err != nil && c.out.pages == 0)
 			return &c.out
 		case smaller: // c.count was lowered
 		case expired:
 			if restarts++; restarts > maxRestarts {
 				c.settleHeld()
-				c.out.matches, c.out.keys = len(c.keys), c.keys
+				c.out.matches, c.out.keys = c.keys.Len(), c.keys
 				return &c.out
 			}
 			r.ledger.note(q.typ, "page links expired, the search was begun anew")
@@ -112,18 +113,14 @@ func (r *run) chain(ctx context.Context, q question, f form, yield func(*Page) b
 // match notes a match, of which there may be very many.
 func (c *chain) match(typ, id string) {
 	key := identOf(typ, id).short()
-	_, have := c.keys[key]
-	if !have {
-		c.keys[key] = struct{}{}
-		if len(c.types) < maxTypeNames {
-			c.types[typ]++
-		}
+	isNew := c.keys.Add(key)
+	if isNew && len(c.types) < maxTypeNames {
+		c.types[typ]++
 	}
 	if c.pass != nil {
-		_, have = c.pass[key]
-		c.pass[key] = struct{}{}
+		isNew = c.pass.Add(key)
 	}
-	if !have {
+	if isNew {
 		c.fresh++
 	}
 }
@@ -307,7 +304,7 @@ func (c *chain) settleHeld() {
 func (c *chain) follow(ctx context.Context) outcome {
 	c.out.pages, c.empty, c.stale, c.again, c.entries = 0, 0, 0, 0, 0
 	if c.begun != nil {
-		c.pass = map[short]struct{}{}
+		c.pass = keyset.New()
 	}
 	c.fresh = 0
 	c.hashes, c.urls = map[[32]byte]bool{}, map[string]bool{}
@@ -411,7 +408,7 @@ func (c *chain) next(page *fetched) (next *url.URL, mapped bool, done func()) {
 		switch c.empty++; {
 		case c.empty > maxEmptyPages:
 			return nil, false, sign("empty pages without end")
-		case c.empty > fewEmptyPages && b.HasTotal && b.Total <= len(c.keys) && deref(paging.Total) != quirks.TotalUntrusted:
+		case c.empty > fewEmptyPages && b.HasTotal && b.Total <= c.keys.Len() && deref(paging.Total) != quirks.TotalUntrusted:
 			return nil, false, nothing
 		}
 	} else {
@@ -485,7 +482,7 @@ func (c *chain) take(ctx context.Context, page *fetched, more bool) bool {
 	case c.stale >= maxStalePages:
 		c.out.early, c.out.why = true, "pages without anything new"
 		return false
-	case c.out.foreign > maxForeign && c.out.foreign > len(c.keys)/2:
+	case c.out.foreign > maxForeign && c.out.foreign > c.keys.Len()/2:
 		return false
 	case c.endless(ctx):
 		c.out.early, c.out.why = true, "pages without end"

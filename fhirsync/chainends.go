@@ -94,7 +94,7 @@ func isTooLarge(err error) bool { return errors.Is(err, pagebuf.ErrTooLarge) }
 
 // endless tells whether far more has come than the server says there is.
 func (c *chain) endless(ctx context.Context) bool {
-	n := len(c.keys)
+	n := c.keys.Len()
 	if n < max(c.checkAt, endlessFrom) {
 		return false
 	}
@@ -146,7 +146,7 @@ func (c *chain) self(ctx context.Context, b *jsonscan.Bundle) {
 
 // learn remembers what a chain that ended showed of the server.
 func (c *chain) learn() {
-	n := len(c.keys)
+	n := c.keys.Len()
 	c.r.server.facts.with(func(f *facts) {
 		if c.count > 0 && c.out.err == nil {
 			f.sizeProven = true

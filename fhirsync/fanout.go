@@ -3,12 +3,12 @@ package fhirsync
 import (
 	"cmp"
 	"context"
-	"maps"
 	"net/url"
 	"slices"
 	"strings"
 
 	"github.com/fhirsync/fhirsync-go/fhirsync/internal/compartment"
+	"github.com/fhirsync/fhirsync-go/fhirsync/internal/keyset"
 )
 
 // fanOut asks for a type in parts, because the server refused to answer for the whole: it wants a category, status, intent or the like
@@ -62,7 +62,7 @@ func (r *run) askAsLearned(ctx context.Context, q question, strategy string, yie
 // askSplit asks for a type by all values of one parameter. answered is false where the server refused that too.
 func (r *run) askSplit(ctx context.Context, q question, f form, split compartment.Split, strategy string, yield func(*Page) bool) (answered bool, err error) {
 	fl := &filler{
-		r: r, typ: q.typ, form: f, strategy: strategy, yield: yield, keys: map[short]struct{}{}, want: -1, budget: fillRequests,
+		r: r, typ: q.typ, form: f, strategy: strategy, yield: yield, keys: keyset.New(), want: -1, budget: fillRequests,
 		stubborn: split.Verbatim,
 	}
 	codes := split.Codes()
@@ -80,7 +80,7 @@ func (r *run) askSplit(ctx context.Context, q question, f form, split compartmen
 	}
 	if !ok || !whole || a.matches == 0 && !r.understood(q.typ, f, false) || r.server.facts.noCommas() {
 		// One by one: the list was refused, cut, or perhaps taken for one value.
-		before := len(fl.keys)
+		before := fl.keys.Len()
 		var every bool
 		var some bool
 		if some, every = fl.byValues(ctx, split.Param, codes); !some {
@@ -90,11 +90,11 @@ func (r *run) askSplit(ctx context.Context, q question, f form, split compartmen
 			return false, nil
 		}
 		whole = every
-		if ok && len(fl.keys) > before && a.matches == 0 {
+		if ok && fl.keys.Len() > before && a.matches == 0 {
 			r.server.facts.with(func(k *facts) { k.commas = -1 })
 		}
 	}
-	if len(fl.keys) > 0 {
+	if fl.keys.Len() > 0 {
 		r.server.facts.worked(q.typ, f, q.via != "")
 	}
 	rest := false
@@ -113,7 +113,7 @@ func (r *run) askSplit(ctx context.Context, q question, f form, split compartmen
 		e.Parts = split.Param
 		e.parts = max(e.parts, len(split.Values))
 	})
-	out := &answer{question: q, form: f, matches: len(fl.keys), total: -1, keys: fl.keys, early: !whole, cut: !whole && fl.lost, withheld: fl.withheld, parted: len(r.required(q.typ)) > 0 || (!split.Exhaustive || fl.overlap) && !rest}
+	out := &answer{question: q, form: f, matches: fl.keys.Len(), total: -1, keys: fl.keys, early: !whole, cut: !whole && fl.lost, withheld: fl.withheld, parted: len(r.required(q.typ)) > 0 || (!split.Exhaustive || fl.overlap) && !rest}
 	if !whole {
 		out.why = "a part of it was cut: " + strings.Join(fl.cut, "; ")
 	}
@@ -128,7 +128,7 @@ func (r *run) askSplit(ctx context.Context, q question, f form, split compartmen
 
 // askRest asks for what has none of the values, and tells whether that is known to be the rest.
 func (r *run) askRest(ctx context.Context, fl *filler, split compartment.Split, all string) bool {
-	if len(fl.keys) == 0 {
+	if fl.keys.Len() == 0 {
 		// Nothing shows that the values were understood, unless leaving them out brings something.
 		rest, ok, whole := fl.part(ctx, url.Values{split.Param + ":not": {all}})
 		return ok && whole && rest.matches > 0
@@ -151,13 +151,13 @@ func (r *run) askRest(ctx context.Context, fl *filler, split compartment.Split, 
 
 // remainder asks a question that must bring nothing of what the parts have brought. answered: it was understood.
 func (f *filler) remainder(ctx context.Context, param, value string) (answered, whole bool) {
-	known := maps.Clone(f.parts)
+	known := f.parts.Clone()
 	a, ok, whole := f.part(ctx, url.Values{param: {value}})
 	if !ok {
 		return false, false
 	}
-	for k := range a.keys {
-		if _, have := known[k]; have {
+	for k := range a.keys.All() {
+		if known.Has(k) {
 			return false, false
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/fhirsync/fhirsync-go/fhirsync/internal/keyset"
 )
 
 // Bounds of filling one type.
@@ -24,10 +26,10 @@ type filler struct {
 	strategy string
 	yield    func(*Page) bool
 
-	keys     map[short]struct{} // distinct matches of all parts, and of the whole question before
-	parts    map[short]struct{} // those of the parts by the parameter that is tried now
-	want     int                // what the server counts; -1: it does not
-	cap      int                // where the whole question ended
+	keys     *keyset.Set // distinct matches of all parts, and of the whole question before
+	parts    *keyset.Set // those of the parts by the parameter that is tried now
+	want     int         // what the server counts; -1: it does not
+	cap      int         // where the whole question ended
 	budget   int
 	overlap  bool     // parts by value have brought the same
 	stubborn bool     // the values are known to be understood: that one is refused says nothing about the others
@@ -42,11 +44,11 @@ type filler struct {
 
 // done tells whether there is nothing left to do, or nothing to be hoped for.
 func (f *filler) done() bool {
-	return f.over != nil || f.stopped || f.budget <= 0 || f.idle > fillIdle || f.want >= 0 && len(f.keys) >= f.want
+	return f.over != nil || f.stopped || f.budget <= 0 || f.idle > fillIdle || f.want >= 0 && f.keys.Len() >= f.want
 }
 
 // complete tells whether as many have come as the server counts.
-func (f *filler) complete() bool { return f.want >= 0 && len(f.keys) >= f.want && f.over == nil }
+func (f *filler) complete() bool { return f.want >= 0 && f.keys.Len() >= f.want && f.over == nil }
 
 // part asks for one part. ok: it was answered; whole: nothing speaks against its being the whole part.
 func (f *filler) part(ctx context.Context, params url.Values) (a *chainAnswer, ok, whole bool) {
@@ -63,12 +65,13 @@ func (f *filler) part(ctx context.Context, params url.Values) (a *chainAnswer, o
 		return a, false, false
 	}
 	if f.parts == nil {
-		f.parts = map[short]struct{}{}
+		f.parts = keyset.New()
 	}
-	before := len(f.keys)
+	before := f.keys.Len()
 	if a.foreign == 0 && !a.ignored {
-		for k := range a.keys {
-			f.keys[k], f.parts[k] = struct{}{}, struct{}{}
+		for k := range a.keys.All() {
+			f.keys.Add(k)
+			f.parts.Add(k)
 		}
 	}
 	f.withheld = f.withheld || a.withheld
@@ -78,7 +81,7 @@ func (f *filler) part(ctx context.Context, params url.Values) (a *chainAnswer, o
 		return a, false, false
 	}
 	// A range that is empty and whole is progress too.
-	if f.idle++; len(f.keys) > before || a.err == nil && a.matches == 0 && !a.early {
+	if f.idle++; f.keys.Len() > before || a.err == nil && a.matches == 0 && !a.early {
 		f.idle = 0
 	}
 	if a.err != nil && a.pages == 0 {
@@ -123,7 +126,7 @@ func (f *filler) byDate(ctx context.Context, param string, finest time.Duration)
 	if !ok || probe.matches > 0 || probe.partial {
 		return false // nor of one that says of every answer, even an empty one, that it is partial.
 	}
-	before := len(f.keys)
+	before := f.keys.Len()
 	f.parts, f.idle = nil, 0
 	whole := true
 	years := append([]int{0}, epochs...)
@@ -140,7 +143,7 @@ func (f *filler) byDate(ctx context.Context, param string, finest time.Duration)
 	if f.done() {
 		return whole && f.complete()
 	}
-	if len(f.keys) == before && f.cap > 0 {
+	if f.keys.Len() == before && f.cap > 0 {
 		return false // no range brought anything beyond what was known: nothing shows that ranges work.
 	}
 	answered, restWhole := f.remainder(ctx, param+":missing", "true")
@@ -216,9 +219,9 @@ func (f *filler) byValues(ctx context.Context, param string, values []string) (a
 		if f.done() {
 			break
 		}
-		had := len(f.parts)
+		had := f.parts.Len()
 		a, ok, all := f.part(ctx, url.Values{param: {v}})
-		if len(f.parts)-had < a.matches {
+		if f.parts.Len()-had < a.matches {
 			// Something came under two values. Where each can have one only, the server does not look at them.
 			f.overlap = true
 		}
@@ -259,13 +262,13 @@ func (r *run) fill(ctx context.Context, typ string, a *answer, want int) (proven
 	}
 	f := &filler{
 		r: r, typ: typ, form: a.form, strategy: r.strategy.Name(), yield: func(*Page) bool { return true },
-		keys: map[short]struct{}{}, want: want, cap: a.matches, budget: fillRequests,
+		keys: keyset.New(), want: want, cap: a.matches, budget: fillRequests,
 	}
-	for k := range a.keys {
-		f.keys[k] = struct{}{}
+	for k := range a.keys.All() {
+		f.keys.Add(k)
 	}
 	info, _ := r.table.Lookup(typ)
-	before := len(f.keys)
+	before := f.keys.Len()
 	var ways []string
 	if info.Date != "" && (r.noCaps != nil || r.caps.ListsParam(typ, info.Date) || !r.listsParams(typ)) {
 		ways = append(ways, info.Date)
@@ -290,11 +293,11 @@ func (r *run) fill(ctx context.Context, typ string, a *answer, want int) (proven
 	if f.over != nil {
 		return false, f.over
 	}
-	if n := len(f.keys); n > before || proven {
+	if n := f.keys.Len(); n > before || proven {
 		r.ledger.note(typ, "the search was cut at "+itoa(before)+"; asked in parts by "+strings.Join(ways, ", ")+" it brought "+itoa(n))
 	}
-	a.matches, a.keys = len(f.keys), f.keys
-	if want >= 0 && len(f.keys) >= want {
+	a.matches, a.keys = f.keys.Len(), f.keys
+	if want >= 0 && f.keys.Len() >= want {
 		proven = true
 	}
 	a.withheld = a.withheld || f.withheld

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/fhirsync/fhirsync-go/fhirsync/internal/keyset"
 )
 
 // ledger holds what a sync owes and how each obligation ended. Every obligation is entered before a request for it is sent. What is still
@@ -47,8 +49,8 @@ type typeEntry struct {
 	settled  bool               // answered
 	covered  bool               // an operation brought what it has of the type, which proves nothing
 	whole    *answer
-	parts    int                // parts asked
-	partKeys map[short]struct{} // distinct matches of the parts
+	parts    int         // parts asked
+	partKeys *keyset.Set // distinct matches of the parts
 	// closure counts resources of the patient that references brought although the search, which was answered, had not.
 	closure, closureSeen int
 	// Of the passes for other ids of the patient that are over: how many there were, the weakest evidence, what was received and expected.
@@ -77,14 +79,14 @@ type answer struct {
 	partial     bool // the server said itself that the answer may be partial
 	withheld    bool // the server said that it holds something back
 	why         string
-	keys        map[short]struct{} // the matches; nil where they are not known any longer
-	inside      bool               // it came inside of a batch, where servers cut searches without a sign
-	parted      bool               // it was asked in parts of which nothing shows that they are the whole
-	cut         bool               // and of one of them something is known to be missing
-	filled      bool               // it was asked for in parts beside
-	provenWhole bool               // and these are known to be the whole
-	lost        *Gap               // a page was lost: the gap it is unless the rest can be brought in another way
-	again       bool               // other forms were tried because references brought what this answer had not
+	keys        *keyset.Set // the matches; nil where they are not known any longer
+	inside      bool        // it came inside of a batch, where servers cut searches without a sign
+	parted      bool        // it was asked in parts of which nothing shows that they are the whole
+	cut         bool        // and of one of them something is known to be missing
+	filled      bool        // it was asked for in parts beside
+	provenWhole bool        // and these are known to be the whole
+	lost        *Gap        // a page was lost: the gap it is unless the rest can be brought in another way
+	again       bool        // other forms were tried because references brought what this answer had not
 }
 
 // node is one obligation beside those of whole types: a part of a type, a question with parameters, a job of a strategy.

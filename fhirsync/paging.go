@@ -99,7 +99,7 @@ func (c *chain) believeTotal(b *jsonscan.Bundle, more bool) bool {
 // capped notes the sign of truncation where a search has brought as many as the server is known to stop at.
 func (c *chain) capped() {
 	most := deref(c.r.server.quirks.set.Paging.Cap)
-	if most > 0 && c.q.op == nil && c.out.err == nil && len(c.keys) == most {
+	if most > 0 && c.q.op == nil && c.out.err == nil && c.keys.Len() == most {
 		c.out.early, c.out.why = true, "this server is known to stop at "+itoa(most)
 	}
 }

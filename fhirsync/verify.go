@@ -252,7 +252,7 @@ func (r *run) verifyParts(ctx context.Context, typ string) error {
 		return err
 	}
 	received, parts, label := 0, 0, ""
-	r.ledger.with(typ, func(e *typeEntry) { received, parts, label = len(e.partKeys), e.parts, e.Parts })
+	r.ledger.with(typ, func(e *typeEntry) { received, parts, label = e.partKeys.Len(), e.parts, e.Parts })
 	for _, f := range r.forms(typ) {
 		count, ok := r.count(ctx, question{typ: typ}, f)
 		if r.ctx.Err() != nil {

@@ -191,6 +191,9 @@ func BenchmarkMemory(b *testing.B) {
 		if got := s.Stats(); got.Created != n+201 || got.Unchanged+got.Updated+got.Stale != 0 {
 			b.Errorf("%+v", got)
 		}
+		if most > 64<<20 {
+			b.Errorf("the heap took %d MB: what has come must not be kept", most>>20)
+		}
 		b.ReportMetric(float64(most)/(1<<20), "peak-heap-MB")
 		b.ReportMetric(resident(), "peak-resident-MB")
 		b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "rows/s")
