@@ -39,6 +39,9 @@ type Config struct {
 	// MaxPage bounds one answer, inflated. A larger page is asked for in smaller pieces; a single resource that is larger becomes a gap.
 	// 0: 64 MB.
 	MaxPage int64
+	// MaxContent bounds one content for a [ContentStore]; a larger one becomes a gap. What does not fit into 4 MB waits for the store in a file in
+	// os.TempDir that only the owner may read, and that is removed at once. 0: 1 GB.
+	MaxContent int64
 	// Logger gets warnings: never content, ids, tokens or query values. nil: silent.
 	Logger *slog.Logger
 	// UserAgent is sent with every request. "": "fhirsync-go".
@@ -66,6 +69,7 @@ type Client struct {
 const (
 	defaultMaxBytes = 256 << 20
 	defaultMaxPage  = 64 << 20
+	defaultContent  = 1 << 30
 	// slowOperation is how long an operation may take until its answer begins: $everything collects for minutes on some servers.
 	slowOperation = 5 * time.Minute
 )
@@ -76,8 +80,11 @@ func New(cfg Config) (*Client, error) {
 		cfg: cfg, names: map[string]string{}, limiters: map[string]*ratelimit.Limiter{}, facts: map[string]*facts{},
 	}
 	c.bundles.New = func() any { return new(jsonscan.Bundle) }
-	if cfg.MaxBytes < 0 || cfg.MaxPage < 0 {
-		return nil, errors.New("fhirsync: Config.MaxBytes and MaxPage cannot be negative")
+	if cfg.MaxBytes < 0 || cfg.MaxPage < 0 || cfg.MaxContent < 0 {
+		return nil, errors.New("fhirsync: Config.MaxBytes, MaxPage and MaxContent cannot be negative")
+	}
+	if c.cfg.MaxContent == 0 {
+		c.cfg.MaxContent = defaultContent
 	}
 	if c.cfg.MaxBytes == 0 {
 		c.cfg.MaxBytes = defaultMaxBytes

@@ -10,6 +10,8 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"io"
+	"math"
 	"mime"
 	"net/http"
 	"net/url"
@@ -22,31 +24,6 @@ import (
 	"github.com/fhirsync/fhirsync-go/quirks"
 	"github.com/fhirsync/fhirsync-go/refs"
 )
-
-// ContentStore takes the contents that attachments name as the bytes that they are: a C-CDA document, a PDF. With it they do not come to Put as
-// Binary resources.
-type ContentStore interface {
-	// PutContent stores one content. The rules are those of Store.Put: nil means that it is accepted, the same content may come again and is
-	// an upsert by Content.Key, a [*RejectError] means that it never will be accepted and is a gap, and any other error is tried again a
-	// few times and then ends the sync. It is not called at the same time as another method of the store.
-	PutContent(ctx context.Context, c Content) error
-}
-
-// Content is what an Attachment (http://hl7.org/fhir/R4/datatypes.html#Attachment) of a resource of the record names.
-type Content struct {
-	// Run, Server and PatientID are as in Batch.
-	Run, Server, PatientID string
-	// Key is that of the Binary; where the address is not that of one, the ID is made of the address.
-	Key Key
-	// URL is the address as the Attachment has it, by which the resource that names it is found; "" where a Reference named the Binary.
-	URL string
-	// ContentType is the media type that the Attachment names, else the one the server sent it with.
-	ContentType string
-	// Data are the bytes as they are, without any packing. They belong to the receiver.
-	Data []byte
-	// Digest is the SHA-256 of Data.
-	Digest [32]byte
-}
 
 // attachment is what is known of a content beside its address.
 type attachment = refs.Attachment
@@ -215,7 +192,7 @@ func (w *wave) content(ctx context.Context, t refs.Target) error {
 		g.Detail = "contents that were not asked for any longer, because others were refused"
 	case w.missed() >= w.following().missing:
 		g.Ref, g.Reason, g.Detail = "", Limited, "contents that were not asked for any longer, because too many others were not there"
-	case a.Size > w.client.cfg.MaxPage:
+	case a.Size > w.largest():
 		g.Reason, g.Detail = Limited, "a content larger than the size cap, named by "+t.Path
 	default:
 		came, fail, err := w.bring(ctx, &binary, &a)
@@ -245,12 +222,54 @@ func (w *wave) content(ctx context.Context, t refs.Target) error {
 	return nil
 }
 
+// largest is how large a content may be.
+func (w *wave) largest() int64 {
+	if w.writer.powers.Content != nil {
+		return w.client.cfg.MaxContent
+	}
+	return w.client.cfg.MaxPage
+}
+
 // brought is an answer that holds a content.
 type brought struct {
-	data   []byte // the content itself
-	binary []byte // the Binary resource that it came in; nil if it came as itself
+	data   []byte           // the content itself; nil where there is none, or a large one
+	large  *transport.Large // the content itself, where it is too large for memory
+	binary []byte           // the Binary resource that it came in; nil if it came as itself
 	head   jsonscan.Header
 	typ    string // media type of the answer
+	summed bool   // one and two are known
+	one    [sha1.Size]byte
+	two    [sha256.Size]byte
+}
+
+// there tells whether the content itself came.
+func (b *brought) there() bool { return b.data != nil || b.large != nil }
+
+// body gives the content, from its beginning.
+func (b *brought) body() *io.SectionReader {
+	if b.large != nil {
+		return io.NewSectionReader(b.large, 0, b.large.Size())
+	}
+	return io.NewSectionReader(bytes.NewReader(b.data), 0, int64(len(b.data)))
+}
+
+// sums gives the content's SHA-1, as Attachment.hash has it, and its SHA-256.
+func (b *brought) sums() ([sha1.Size]byte, [sha256.Size]byte, error) {
+	if !b.summed {
+		one, two := sha1.New(), sha256.New() //nolint:gosec // see the import.
+		if _, err := io.Copy(io.MultiWriter(one, two), b.body()); err != nil {
+			return b.one, b.two, errNotContent // what was just written cannot be read.
+		}
+		b.one, b.two, b.summed = [sha1.Size]byte(one.Sum(nil)), [sha256.Size]byte(two.Sum(nil)), true
+	}
+	return b.one, b.two, nil
+}
+
+// close frees what is not in memory.
+func (b *brought) close() {
+	if b != nil {
+		b.large.Close()
+	}
 }
 
 // bring asks for a content in one way, and if that is not what was meant in the other, and hands it on. The error means that the run is over.
@@ -260,6 +279,7 @@ func (w *wave) bring(ctx context.Context, t *refs.Target, a *attachment) (came b
 		address = w.server.address(nil, "Binary", t.ID)
 	}
 	var best *brought
+	defer func() { best.close() }()
 	wrong := ""
 	for i, how := range w.manners() {
 		got, why := w.askContent(ctx, t, a, address, how)
@@ -277,7 +297,10 @@ func (w *wave) bring(ctx context.Context, t *refs.Target, a *attachment) (came b
 		}
 		mismatch := differs(a, got)
 		if best == nil || mismatch == "" {
+			best.close()
 			best, wrong = got, mismatch
+		} else {
+			got.close()
 		}
 		if mismatch == "" {
 			w.server.facts.with(func(f *facts) { f.rawContents = how == inItself && (i > 0 || f.rawContents) })
@@ -290,12 +313,12 @@ func (w *wave) bring(ctx context.Context, t *refs.Target, a *attachment) (came b
 	if wrong != "" {
 		// It may be the attachment that is wrong: the content is kept, and nobody says that it is proven.
 		reason := Unproven
-		if best.data == nil {
+		if !best.there() {
 			reason = Failed
 		}
 		w.ledger.gap(Gap{Type: "Binary", Ref: "Binary/" + t.ID, Reason: reason, Detail: "the content " + wrong + ", named by " + t.Path})
 	}
-	if w.writer.powers.Content != nil && best.data != nil {
+	if w.writer.powers.Content != nil && best.there() {
 		return true, nil, w.putContent(ctx, t, a, best)
 	}
 	return true, nil, w.takeContent(t, a, best)
@@ -313,12 +336,12 @@ func (w *wave) askContent(ctx context.Context, t *refs.Target, a *attachment, ad
 	start := time.Now()
 	var head jsonscan.Header
 	var isJSON bool
-	resp, err := w.send(ctx, "read", "Binary", forReferences, &transport.Request{URL: address, Accept: accept, AsIs: true, Check: func(resp *transport.Response) error {
+	req := &transport.Request{URL: address, Accept: accept, AsIs: true, Check: func(resp *transport.Response) error {
 		head, isJSON = jsonscan.Header{}, false
 		if resp.Status != http.StatusOK {
 			return checkRefusal(resp)
 		}
-		if !transport.LooksJSON(resp.Body()) {
+		if resp.Large() != nil || !transport.LooksJSON(resp.Body()) {
 			return nil
 		}
 		var broken error
@@ -330,7 +353,11 @@ func (w *wave) askContent(ctx context.Context, t *refs.Target, a *attachment, ad
 			return transport.Again(errOutcome)
 		}
 		return nil
-	}})
+	}}
+	if w.writer.powers.Content != nil {
+		req.MaxLarge = w.largest()
+	}
+	resp, err := w.send(ctx, "read", "Binary", forReferences, req)
 	defer resp.Release()
 	if fail := serverError("read", "Binary", address.String(), resp, err); fail != nil {
 		return nil, fail
@@ -338,7 +365,11 @@ func (w *wave) askContent(ctx context.Context, t *refs.Target, a *attachment, ad
 	fail := &ServerError{Op: "read", Type: "Binary", StatusCode: resp.Status, URL: address.String()}
 	got := &brought{head: head, typ: resp.Header.Get("Content-Type")}
 	body := resp.Body()
-	w.emit(PageFetched{event: w.event(), Op: "read", Type: "Binary", Page: 1, Entries: 1, New: 1, Bytes: len(body), Took: time.Since(start)})
+	size := len(body)
+	if l := resp.Large(); l != nil {
+		size = int(min(l.Size(), math.MaxInt))
+	}
+	w.emit(PageFetched{event: w.event(), Op: "read", Type: "Binary", Page: 1, Entries: 1, New: 1, Bytes: size, Took: time.Since(start)})
 	if isJSON && head.ResourceType == "Binary" {
 		raw := trimBOM(body)
 		if named(t) && head.ID != "" && head.ID != t.ID {
@@ -360,15 +391,18 @@ func (w *wave) askContent(ctx context.Context, t *refs.Target, a *attachment, ad
 		return got, nil
 	}
 	// Head is content with the shape of an object, so that names may be broken where it finds no type.
-	if (!isJSON || head.ResourceType == "") && isFHIRType(mediaType(got.typ)) && transport.LooksJSON(body) && !strings.Contains(mediaType(a.ContentType), "json") {
+	if resp.Large() == nil && (!isJSON || head.ResourceType == "") && isFHIRType(mediaType(got.typ)) && transport.LooksJSON(body) && !strings.Contains(mediaType(a.ContentType), "json") {
 		fail.Err = errBroken
 		return nil, fail
 	}
-	if !plausible(a, got.typ, head.ResourceType, body) {
+	if got.large = resp.TakeLarge(); got.large == nil {
+		got.data = append([]byte{}, body...)
+	}
+	if !plausible(a, got, head.ResourceType, body) {
+		got.close()
 		fail.Err = errNotContent
 		return nil, fail
 	}
-	got.data = slices.Clone(body)
 	return got, nil
 }
 
@@ -419,16 +453,17 @@ func isFHIRType(mt string) bool {
 	return mt == "application/fhir+json" || mt == "application/fhir+xml" || mt == "application/json+fhir" || mt == "application/xml+fhir"
 }
 
-// plausible tells whether an answer can be the content that an attachment describes. Gateways answer with their own pages.
-func plausible(a *attachment, got, resourceType string, body []byte) bool {
-	if a.Hash != "" && hashFits(a.Hash, body) {
+// plausible tells whether an answer can be the content that an attachment describes; begin is how it begins, if not all of it. Gateways answer with
+// their own pages.
+func plausible(a *attachment, got *brought, resourceType string, begin []byte) bool {
+	if a.Hash != "" && got.fits(a.Hash) {
 		return true
 	}
-	want, typ := mediaType(a.ContentType), mediaType(got)
-	html := typ == "text/html" || typ == "application/xhtml+xml" || bytes.HasPrefix(bytes.ToLower(bytes.TrimSpace(body[:min(len(body), 64)])), []byte("<!doctype html"))
+	want, typ := mediaType(a.ContentType), mediaType(got.typ)
 	switch {
-	case html:
-		return want == "text/html" || want == "application/xhtml+xml"
+	case isHTML(typ) || beginsAsHTML(begin):
+		// Nothing but a hash tells a page that was meant from one that asks for a password.
+		return isHTML(want) && !asksForPassword(begin)
 	case resourceType != "":
 		return strings.Contains(want, "json") // a document of FHIR
 	case isFHIRType(typ) && typ != want:
@@ -437,10 +472,32 @@ func plausible(a *attachment, got, resourceType string, body []byte) bool {
 	return true
 }
 
-// hashFits compares a content with Attachment.hash. Some write it in hex, some take SHA-256.
-func hashFits(hash string, data []byte) bool {
-	one := sha1.Sum(data) //nolint:gosec // see the import.
-	two := sha256.Sum256(data)
+func isHTML(mt string) bool { return mt == "text/html" || mt == "application/xhtml+xml" }
+
+// beginsAsHTML tells whether bytes are a page, whatever their sender calls them.
+func beginsAsHTML(begin []byte) bool {
+	begin = bytes.ToLower(bytes.TrimSpace(bytes.TrimPrefix(begin[:min(len(begin), 1024)], []byte(byteOrderMark))))
+	return bytes.HasPrefix(begin, []byte("<!doctype html")) || bytes.HasPrefix(begin, []byte("<html"))
+}
+
+// asksForPassword tells whether a page has a field for a password, or hands on to where there is one, as login pages do and documents of a record do
+// not.
+func asksForPassword(page []byte) bool {
+	page = bytes.ToLower(page)
+	for _, mark := range []string{`type="password"`, `type='password'`, `type=password`, `name="samlrequest"`, `name='samlrequest'`} {
+		if bytes.Contains(page, []byte(mark)) {
+			return true
+		}
+	}
+	return false
+}
+
+// fits compares the content with Attachment.hash. Some write it in hex, some take SHA-256.
+func (b *brought) fits(hash string) bool {
+	one, two, err := b.sums()
+	if err != nil {
+		return false
+	}
 	for _, decode := range []func(string) ([]byte, error){base64.StdEncoding.DecodeString, hex.DecodeString} {
 		if sum, err := decode(hash); err == nil && (subtle.ConstantTimeCompare(sum, one[:]) == 1 || subtle.ConstantTimeCompare(sum, two[:]) == 1) {
 			return true
@@ -452,13 +509,13 @@ func hashFits(hash string, data []byte) bool {
 // differs says in what a content is not the one that an attachment describes; "" if it is.
 func differs(a *attachment, got *brought) string {
 	switch {
-	case got.data == nil && (a.Size > 0 || a.Hash != ""):
+	case !got.there() && (a.Size > 0 || a.Hash != ""):
 		return "did not come with the Binary"
-	case got.data == nil:
+	case !got.there():
 		return ""
-	case a.Hash != "" && !hashFits(a.Hash, got.data):
+	case a.Hash != "" && !got.fits(a.Hash):
 		return "has another hash than the attachment says"
-	case a.Hash == "" && a.Size >= 0 && a.Size != int64(len(got.data)):
+	case a.Hash == "" && a.Size >= 0 && a.Size != got.body().Size():
 		return "has another size than the attachment says"
 	}
 	return ""
@@ -533,11 +590,16 @@ func (w *wave) putContent(ctx context.Context, t *refs.Target, a *attachment, go
 			return nil
 		}
 	}
+	_, digest, err := got.sums()
+	if err != nil {
+		w.ledger.gap(Gap{Type: "Binary", Ref: "Binary/" + t.ID, Reason: Failed, Detail: "the temporary file of a large content could not be read", Err: err})
+		return nil
+	}
 	c := Content{
 		Run: w.id, Server: w.server.name, PatientID: w.patientID, Key: Key{Server: w.server.name, Type: "Binary", ID: t.ID},
-		URL: t.URL, ContentType: got.contentType(a), Data: got.data, Digest: sha256.Sum256(got.data),
+		URL: t.URL, ContentType: got.contentType(a), Body: got.body(), Digest: digest,
 	}
-	held, err := w.client.inFlight.enter(ctx, int64(len(c.Data)))
+	held, err := w.client.inFlight.enter(ctx, int64(len(got.data)))
 	if err != nil {
 		return err
 	}
@@ -547,7 +609,7 @@ func (w *wave) putContent(ctx context.Context, t *refs.Target, a *attachment, go
 	w.mark("Binary", key)
 	w.mu.Unlock()
 	err = w.writer.do(w.ctx, func(ctx context.Context) error {
-		return w.writer.try(ctx, func() error { return w.writer.powers.Content.PutContent(ctx, c) })
+		return w.writer.try(ctx, func() error { return w.writer.powers.Content.PutContent(ctx, c.rewound()) })
 	})
 	rejected, isRejected := errors.AsType[*RejectError](err)
 	if err != nil && !isRejected {

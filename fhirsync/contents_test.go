@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha1"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -134,9 +136,15 @@ func TestBrokenBinaries(t *testing.T) {
 // contents is a store that takes contents.
 type contents struct {
 	*memstore.Store
-	got   map[string]fhirsync.Content
+	got   map[string]kept
 	err   func(n int) error // of the nth call; nil: none
 	calls int
+}
+
+// kept is a content as it was while it could be read.
+type kept struct {
+	fhirsync.Content
+	Data []byte
 }
 
 func (c *contents) PutContent(_ context.Context, x fhirsync.Content) error {
@@ -147,10 +155,14 @@ func (c *contents) PutContent(_ context.Context, x fhirsync.Content) error {
 		}
 	}
 	if c.got == nil {
-		c.got = map[string]fhirsync.Content{}
+		c.got = map[string]kept{}
 	}
-	c.got[x.Key.ID] = x
-	return nil
+	data, err := io.ReadAll(x.Body)
+	if sum := sha256.Sum256(data); err == nil && sum != x.Digest {
+		err = errors.New("another digest")
+	}
+	c.got[x.Key.ID] = kept{x, data}
+	return err
 }
 
 func TestContentStore(t *testing.T) {
@@ -392,5 +404,82 @@ func TestContentsLeftOut(t *testing.T) {
 	rep := w.sync(t, w.client(t), new(memstore.Store), &fhirsync.SyncOptions{References: refs.Policy{OmitAttachments: true}})
 	if d := cmp.Diff(0, rep.Types["Binary"].Received); d != "" || len(w.asked("Binary")) != 0 {
 		t.Errorf("%s\n%s", d, rep)
+	}
+}
+
+// A content that does not fit into memory comes whole, if the store takes contents, and leaves no file behind.
+func TestLargeContents(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("TMPDIR", dir)
+	large := bytes.Repeat(oddContent(), 40_000) // 11 MB
+	for _, c := range []struct {
+		name       string
+		attachment string
+		most       int64
+		fault      fhirtest.Fault
+		kept       bool
+		reason     fhirsync.GapReason
+	}{
+		{name: "as itself", attachment: fmt.Sprintf(`{"contentType":"application/pdf","url":"Binary/1","hash":%q,"size":%d}`, hashOf(large), len(large)), kept: true},
+		{name: "nothing known", attachment: `{"url":"Binary/1"}`, kept: true},
+		{name: "cut once", attachment: `{"contentType":"application/pdf","url":"Binary/1"}`, fault: fhirtest.TruncatedBody().For("Binary").Times(1), kept: true},
+		{name: "another hash", attachment: `{"url":"Binary/1","hash":"` + hashOf(oddContent()) + `"}`, kept: true, reason: fhirsync.Unproven},
+		{name: "beyond the cap", attachment: `{"contentType":"application/pdf","url":"Binary/1"}`, most: 8 << 20, reason: fhirsync.Limited},
+		{name: "said to be beyond the cap", attachment: `{"url":"Binary/1","size":99000000}`, most: 8 << 20, reason: fhirsync.Limited},
+		{name: "a page", attachment: `{"contentType":"application/pdf","url":"Binary/page"}`, reason: fhirsync.Failed},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWeb()
+				w.putBinary("1", "application/pdf", large)
+				w.putBinary("page", "application/pdf", append([]byte("<!DOCTYPE html>"), large...))
+				w.attach("d", c.attachment)
+				w.Inject(fhirtest.BinaryNative(), c.fault)
+				store := &contents{Store: new(memstore.Store), err: func(n int) error {
+					if n == 1 {
+						return errors.New("passing") // it is read again from its beginning.
+					}
+					return nil
+				}}
+				rep := w.sync(t, newClient(t, w.Server, fhirsync.Config{Limit: unpaced, MaxPage: 5 << 20, MaxContent: c.most}), store, nil)
+				if got := store.got["1"].Data; bytes.Equal(got, large) != c.kept || !c.kept && len(store.got) > 0 {
+					t.Errorf("%d bytes\n%s", len(got), rep)
+				}
+				if c.reason == "" && rep.Verdict != fhirsync.Complete || c.reason != "" && len(gapsOf(rep, c.reason)) != 1 {
+					t.Errorf("%s", rep)
+				}
+			})
+			if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+				t.Errorf("%v left, %v", left, err)
+			}
+		})
+	}
+}
+
+// A page that asks for a password is not the content, whatever type the attachment says that it has; another page may be.
+func TestPagesForContents(t *testing.T) {
+	t.Parallel()
+	login := "<html><body><form><input type='password' name=p></form></body></html>"
+	letter := "<!DOCTYPE html><html><body>Dear patient</body></html>"
+	for _, c := range []struct {
+		content, attachment string
+		stored              int
+	}{
+		{login, `{"url":"Binary/1","contentType":"text/html"}`, 0},
+		{login, `{"url":"Binary/1","contentType":"text/html","hash":"` + hashOf([]byte(login)) + `"}`, 1},
+		{letter, `{"url":"Binary/1","contentType":"text/html"}`, 1},
+		{letter, `{"url":"Binary/1","contentType":"application/pdf"}`, 0},
+		{letter, `{"url":"Binary/1"}`, 0},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWeb()
+			w.putBinary("1", "text/html", []byte(c.content))
+			w.attach("d", c.attachment)
+			w.Inject(fhirtest.BinaryNative())
+			rep := w.sync(t, w.client(t), new(memstore.Store), nil)
+			if rep.Types["Binary"].Stored != c.stored || (rep.Verdict == fhirsync.Complete) != (c.stored == 1) {
+				t.Errorf("%s\n%s", c.attachment, rep)
+			}
+		})
 	}
 }

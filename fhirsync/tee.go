@@ -243,7 +243,7 @@ type teeContents []ContentStore
 func (t teeContents) PutContent(ctx context.Context, c Content) error {
 	var rejected error
 	for _, s := range t {
-		err := s.PutContent(ctx, c)
+		err := s.PutContent(ctx, c.rewound())
 		if reject, is := errors.AsType[*RejectError](err); is {
 			rejected = reject
 		} else if err != nil {

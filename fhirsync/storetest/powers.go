@@ -2,7 +2,6 @@ package storetest
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
@@ -63,9 +62,9 @@ var powerRules = []rule{
 		versions,
 	},
 	{
-		"contents",
-		"a ContentStore keeps the bytes of each content by its Key as they are, whatever they are; one that comes again replaces the one before",
-		storedContents,
+		"history-durable",
+		"what PutVersions has accepted is there after a restart",
+		durableVersions,
 	},
 }
 
@@ -104,43 +103,6 @@ func versions(c *check) {
 		got, err := c.h.Version(c.Context(), s, want.Key, want.VersionID)
 		if err != nil || !bytes.Equal(got.Raw, want.Raw) && !c.h.DropsSpace {
 			c.broken("version %q of %s: %v, %d bytes: %s", want.VersionID, name(want.Key), err, len(got.Raw), around(got.Raw, 0))
-		}
-	}
-}
-
-func storedContents(c *check) {
-	s := c.open()
-	cs := fhirsync.PowersOf(s).Content
-	if cs == nil {
-		c.untested("contents (the store has no ContentStore: they come to Put as Binary resources)")
-		return
-	}
-	held := observation("a", "1")
-	c.put(s, held)
-	contents := map[string][]byte{
-		"a": []byte("\xff\xfe\x00\r\n\xc3%PDF"), "empty": {}, "large": bytes.Repeat([]byte("\x00\xff\n"), 1<<20), "A": []byte("another"), "content-0": []byte("{\"a\": 1.50 }"),
-	}
-	for _, round := range []string{"before ", ""} {
-		for id, data := range contents {
-			data = append([]byte(round), data...)
-			x := fhirsync.Content{
-				Run: "run1", Server: server, PatientID: patientID, Key: fhirsync.Key{Server: server, Type: "Binary", ID: id}, URL: "Binary/" + id,
-				ContentType: "application/pdf", Data: data, Digest: sha256.Sum256(data),
-			}
-			if err := cs.PutContent(c.Context(), x); err != nil {
-				c.broken("PutContent gave the error: %v", err)
-			}
-		}
-	}
-	c.holds(s, held)
-	if c.h.Content == nil {
-		c.untested("what PutContent has kept (Harness.Content is nil)")
-		return
-	}
-	for id, want := range contents {
-		got, err := c.h.Content(c.Context(), s, fhirsync.Key{Server: server, Type: "Binary", ID: id})
-		if err != nil || !bytes.Equal(got, want) {
-			c.broken("the content %q of %d bytes: %v, %d bytes: %s", id, len(want), err, len(got), around(got, 0))
 		}
 	}
 }

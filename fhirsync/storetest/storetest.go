@@ -73,6 +73,7 @@ var rules = func() []rule {
 	all = append(all, failureRules...)
 	all = append(all, durableRules...)
 	all = append(all, powerRules...)
+	all = append(all, contentRules...)
 	return all
 }()
 

@@ -70,7 +70,7 @@ func TestLeastStore(t *testing.T) {
 			}
 		}
 	}
-	for _, name := range []string{"reopen", "reopen-powers", "state", "state-conflict", "state-race", "digests", "unchanged", "seen", "quarantine", "history", "contents", "upsert"} {
+	for _, name := range []string{"reopen", "reopen-powers", "state", "state-conflict", "state-race", "digests", "unchanged", "seen", "quarantine", "history", "contents", "contents-whole", "upsert"} {
 		if !slices.Contains(said, name) {
 			t.Errorf("%s: does not say that it, or a part of it, was not tested", name)
 		}
@@ -230,13 +230,24 @@ func (f *fake) PutContent(ctx context.Context, x fhirsync.Content) error {
 	if f.content != nil {
 		return f.content(ctx, x)
 	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	data, err := x.Bytes()
+	if err != nil {
+		return err
+	}
+	f.keep(x.Key, data)
+	return nil
+}
+
+func (f *fake) keep(key fhirsync.Key, data []byte) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.bytes == nil {
 		f.bytes = map[fhirsync.Key][]byte{}
 	}
-	f.bytes[x.Key] = x.Data
-	return nil
+	f.bytes[key] = data
 }
 
 func (f *fake) version(_ context.Context, key fhirsync.Key, version string) (fhirsync.Resource, error) {

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"path"
 	"slices"
@@ -800,27 +801,98 @@ var wrongs = []wrong{
 		}
 		return f
 	}},
-	{rule: "contents", mistake: "as text", spoil: func(inner *memstore.Store) *fake {
-		f := &fake{Store: inner, bytes: map[fhirsync.Key][]byte{}}
+	{rule: "history-durable", mistake: "in memory", spoil: func(inner *memstore.Store) *fake {
+		return &fake{Store: inner, reopen: func() *fake { return &fake{Store: inner} }}
+	}},
+	{rule: "contents", mistake: "as text", spoil: contentBytes(func(_ *fake, _ fhirsync.Content, data []byte) []byte { return bytes.ToValidUTF8(data, nil) })},
+	{rule: "contents", mistake: "the first megabyte", spoil: contentBytes(func(_ *fake, _ fhirsync.Content, data []byte) []byte { return data[:min(len(data), 1<<20)] })},
+	{rule: "contents", mistake: "nothing of nothing", spoil: contentBytes(func(_ *fake, _ fhirsync.Content, data []byte) []byte {
+		if len(data) == 0 {
+			data = []byte("null")
+		}
+		return data
+	})},
+	{rule: "contents", mistake: "the first one stays", spoil: contentBytes(func(f *fake, x fhirsync.Content, data []byte) []byte {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		if was, have := f.bytes[x.Key]; have {
+			return was
+		}
+		return data
+	})},
+	{rule: "contents", mistake: "one after the other", spoil: contentBytes(func(f *fake, x fhirsync.Content, data []byte) []byte {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		return append(slices.Clone(f.bytes[x.Key]), data...)
+	})},
+	{rule: "contents-keys", mistake: "by id alone", spoil: func(inner *memstore.Store) *fake {
+		f := &fake{Store: inner}
 		f.content = func(_ context.Context, x fhirsync.Content) error {
-			f.mu.Lock()
-			defer f.mu.Unlock()
-			f.bytes[x.Key] = bytes.ToValidUTF8(x.Data, nil)
-			return nil
+			data, err := x.Bytes()
+			for _, server := range []string{x.Key.Server, x.Server, "https://other.example/fhir"} {
+				for _, typ := range []string{"Binary", "Media"} {
+					f.keep(fhirsync.Key{Server: server, Type: typ, ID: x.Key.ID}, data)
+				}
+			}
+			return err
 		}
 		return f
 	}},
-	{rule: "contents", mistake: "the first one stays", spoil: func(inner *memstore.Store) *fake {
-		f := &fake{Store: inner, bytes: map[fhirsync.Key][]byte{}}
+	{rule: "contents-keys", mistake: "under the server of the record", spoil: func(inner *memstore.Store) *fake {
+		f := &fake{Store: inner}
 		f.content = func(_ context.Context, x fhirsync.Content) error {
-			f.mu.Lock()
-			defer f.mu.Unlock()
-			if _, have := f.bytes[x.Key]; !have {
-				f.bytes[x.Key] = x.Data
+			data, err := x.Bytes()
+			x.Key.Server = x.Server
+			f.keep(x.Key, data)
+			return err
+		}
+		return f
+	}},
+	{rule: "contents-keys", mistake: "in the place of a resource", spoil: func(inner *memstore.Store) *fake {
+		f := &fake{Store: inner}
+		f.content = func(ctx context.Context, x fhirsync.Content) error {
+			data, err := x.Bytes()
+			f.keep(x.Key, data)
+			made := fhirsync.Resource{Key: x.Key, Raw: json.RawMessage(`{"resourceType":"Binary"}`)}
+			return errors.Join(err, inner.Put(ctx, fhirsync.Batch{Run: x.Run, Server: x.Server, PatientID: x.PatientID, Resources: []fhirsync.Resource{made}}))
+		}
+		return f
+	}},
+	{rule: "contents-whole", mistake: "what could be read", spoil: func(inner *memstore.Store) *fake {
+		f := &fake{Store: inner}
+		f.content = func(_ context.Context, x fhirsync.Content) error {
+			data, err := io.ReadAll(x.Body)
+			f.keep(x.Key, data)
+			return err
+		}
+		return f
+	}},
+	{rule: "contents-whole", mistake: "no error", spoil: func(inner *memstore.Store) *fake {
+		f := &fake{Store: inner}
+		f.content = func(_ context.Context, x fhirsync.Content) error {
+			if data, err := io.ReadAll(x.Body); err == nil {
+				f.keep(x.Key, data)
 			}
 			return nil
 		}
 		return f
+	}},
+	{rule: "contents-cancelled", mistake: "up to where the context ends", spoil: func(inner *memstore.Store) *fake {
+		f := &fake{Store: inner}
+		f.content = func(ctx context.Context, x fhirsync.Content) error {
+			data, err := x.Bytes()
+			for i := 0; i < len(data); i += 1 << 20 {
+				if ctx.Err() != nil {
+					return ctx.Err()
+				}
+				f.keep(x.Key, data[:min(len(data), i+1<<20)])
+			}
+			return err
+		}
+		return f
+	}},
+	{rule: "contents-durable", mistake: "in memory", spoil: func(inner *memstore.Store) *fake {
+		return &fake{Store: inner, reopen: func() *fake { return &fake{Store: inner} }}
 	}},
 	{rule: "quarantine", mistake: "valid JSON only", spoil: func(inner *memstore.Store) *fake {
 		return &fake{Store: inner, locked: func(ctx context.Context, items []fhirsync.Quarantined) error {
@@ -997,4 +1069,20 @@ func everHeld(inner *memstore.Store) *fake {
 		return out, nil
 	}
 	return f
+}
+
+// contentBytes makes a store that keeps something else than the bytes of a content.
+func contentBytes(change func(f *fake, x fhirsync.Content, data []byte) []byte) func(*memstore.Store) *fake {
+	return func(inner *memstore.Store) *fake {
+		f := &fake{Store: inner}
+		f.content = func(ctx context.Context, x fhirsync.Content) error {
+			data, err := x.Bytes()
+			if err != nil || ctx.Err() != nil {
+				return errors.Join(err, ctx.Err())
+			}
+			f.keep(x.Key, change(f, x, data))
+			return nil
+		}
+		return f
+	}
 }

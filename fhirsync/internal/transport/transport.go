@@ -106,6 +106,9 @@ type Request struct {
 	Waited func(ratelimit.Wait)
 	// AsIs: the body stays in the encoding in which it came, without its packing; else text of other encodings becomes UTF-8.
 	AsIs bool
+	// MaxLarge, where it is not 0, is how large the body of a success may be that goes into a file when it does not fit into a small page:
+	// see Response.Large.
+	MaxLarge int64
 	// Small: the answer is a few bytes, a count say. It takes no place in the Pool, so that one who holds a page may ask, and must be
 	// no larger than SmallAnswer.
 	Small bool
@@ -138,8 +141,9 @@ type Response struct {
 	// Inside: it came inside of another answer, a batch.
 	Inside bool
 
-	buf  *pagebuf.Buffer
-	body []byte // instead of buf
+	buf   *pagebuf.Buffer
+	body  []byte // instead of buf
+	large *Large // all of it, where buf has the beginning
 }
 
 // Body gives the bytes, valid until Release.
@@ -192,7 +196,11 @@ func (r *Response) Came() []byte {
 
 // Release gives the memory of the body back. Calling it again does nothing.
 func (r *Response) Release() {
-	if r != nil && r.buf != nil {
+	if r == nil {
+		return
+	}
+	r.large.Close()
+	if r.buf != nil {
 		r.buf.Release()
 	}
 }
@@ -323,25 +331,16 @@ func (k *call) handle(resp *http.Response) error {
 	if k.r.Small {
 		packed = SmallAnswer
 	}
-	var source *jsonrepair.Source
-	body, err := unpacked(resp, packed)
-	if err == nil {
-		if resp.StatusCode < 200 || resp.StatusCode > 299 {
-			body = io.LimitReader(body, maxErrorBody)
-		}
-		if err = buf.Fill(ctx, body); err == nil && !k.r.AsIs {
-			source, err = toUTF8(ctx, buf, resp.Header.Get("Content-Type"))
-		}
-	}
+	source, large, err := k.fill(ctx, buf, resp, max(packed, k.r.MaxLarge))
 	if err != nil {
 		buf.Release()
-		if errors.Is(err, pagebuf.ErrTooLarge) || errors.Is(err, ErrEncoding) {
+		if errors.Is(err, pagebuf.ErrTooLarge) || errors.Is(err, ErrEncoding) || errors.Is(err, errTempFile) {
 			return err
 		}
 		return Again(err)
 	}
 	now := time.Now()
-	out := &Response{Status: resp.StatusCode, Header: resp.Header, URL: resp.Request.URL, Source: source, buf: buf}
+	out := &Response{Status: resp.StatusCode, Header: resp.Header, URL: resp.Request.URL, Source: source, buf: buf, large: large}
 	out.RetryAfter, out.Later = ratelimit.RetryAfter(resp.Header, now)
 	if s := resp.StatusCode; !out.Later && (s == http.StatusTooManyRequests || s == http.StatusServiceUnavailable) {
 		out.RetryAfter, out.Later = ratelimit.Delay(resp.Header, now)
@@ -370,6 +369,26 @@ func (k *call) handle(resp *http.Response) error {
 		return checked
 	}
 	return verdict
+}
+
+// fill reads a body into a buffer, or into a file what is too large for one and may be.
+func (k *call) fill(ctx context.Context, buf *pagebuf.Buffer, resp *http.Response, packed int64) (source *jsonrepair.Source, large *Large, err error) {
+	body, err := unpacked(resp, packed)
+	success := resp.StatusCode >= 200 && resp.StatusCode <= 299
+	switch {
+	case err != nil:
+		return nil, nil, err
+	case success && k.r.MaxLarge > 0:
+		large, err = fillLarge(ctx, buf, resp, body, k.r.MaxLarge)
+	case success:
+		err = buf.Fill(ctx, body)
+	default:
+		err = buf.Fill(ctx, io.LimitReader(body, maxErrorBody))
+	}
+	if err == nil && !k.r.AsIs {
+		source, err = toUTF8(ctx, buf, resp.Header.Get("Content-Type"))
+	}
+	return source, large, err
 }
 
 // judge tells by its status whether an answer is worth asking for again.

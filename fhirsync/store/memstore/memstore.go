@@ -14,6 +14,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"iter"
 	"maps"
 	"slices"
@@ -24,7 +25,7 @@ import (
 	"github.com/fhirsync/fhirsync-go/fhirsync"
 )
 
-// Store is a fhirsync.Store in memory, with all optional powers. The zero value is empty and ready. Safe for concurrent use; must not be
+// Store is a fhirsync.Store in memory, with all optional powers but those of History and Archive. The zero value is empty and ready. Safe for concurrent use; must not be
 // copied after first use.
 type Store struct {
 	mu         sync.RWMutex
@@ -160,6 +161,45 @@ func (h *History) Version(key fhirsync.Key, version string) (fhirsync.Resource, 
 	defer h.vmu.RUnlock()
 	r, ok := h.versions[versionKey{key, version}]
 	return r, ok
+}
+
+// Archive is a History that is a fhirsync.ContentStore as well: it keeps what attachments name as the bytes that it is. The zero value is empty and ready.
+type Archive struct {
+	History
+	cmu      sync.RWMutex
+	contents map[fhirsync.Key]fhirsync.Content
+}
+
+var _ fhirsync.ContentStore = (*Archive)(nil)
+
+// PutContent keeps a content, all of it in memory.
+func (a *Archive) PutContent(ctx context.Context, c fhirsync.Content) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	data, err := c.Bytes()
+	if err != nil {
+		return err
+	}
+	c.Body = io.NewSectionReader(bytes.NewReader(data), 0, int64(len(data)))
+	a.cmu.Lock()
+	defer a.cmu.Unlock()
+	if a.contents == nil {
+		a.contents = map[fhirsync.Key]fhirsync.Content{}
+	}
+	a.contents[c.Key] = c
+	return nil
+}
+
+// Content gives a content, with a Body of its own, and whether it is there.
+func (a *Archive) Content(key fhirsync.Key) (fhirsync.Content, bool) {
+	a.cmu.RLock()
+	defer a.cmu.RUnlock()
+	c, ok := a.contents[key]
+	if ok {
+		c.Body = io.NewSectionReader(c.Body, 0, c.Body.Size())
+	}
+	return c, ok
 }
 
 // Get gives one resource, and whether it is there.

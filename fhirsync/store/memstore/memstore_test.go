@@ -32,27 +32,34 @@ func TestStore(t *testing.T) {
 	})
 }
 
-func TestHistory(t *testing.T) {
+func TestArchive(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, storetest.Harness{
-		Open: func(testing.TB) fhirsync.Store { return new(memstore.History) },
+		Open: func(testing.TB) fhirsync.Store { return new(memstore.Archive) },
 		Get: func(_ context.Context, s fhirsync.Store, key fhirsync.Key) (fhirsync.Resource, error) {
-			r, ok := s.(*memstore.History).Get(key)
+			r, ok := s.(*memstore.Archive).Get(key)
 			if !ok {
 				return r, fs.ErrNotExist
 			}
 			return r, nil
 		},
-		Len: func(_ context.Context, s fhirsync.Store) (int, error) { return s.(*memstore.History).Len(), nil },
+		Len: func(_ context.Context, s fhirsync.Store) (int, error) { return s.(*memstore.Archive).Len(), nil },
 		Quarantined: func(_ context.Context, s fhirsync.Store) ([]fhirsync.Quarantined, error) {
-			return s.(*memstore.History).Quarantined(), nil
+			return s.(*memstore.Archive).Quarantined(), nil
 		},
 		Version: func(_ context.Context, s fhirsync.Store, key fhirsync.Key, version string) (fhirsync.Resource, error) {
-			r, ok := s.(*memstore.History).Version(key, version)
+			r, ok := s.(*memstore.Archive).Version(key, version)
 			if !ok {
 				return r, fs.ErrNotExist
 			}
 			return r, nil
+		},
+		Content: func(_ context.Context, s fhirsync.Store, key fhirsync.Key) ([]byte, error) {
+			c, ok := s.(*memstore.Archive).Content(key)
+			if !ok {
+				return nil, fs.ErrNotExist
+			}
+			return c.Bytes()
 		},
 	})
 }

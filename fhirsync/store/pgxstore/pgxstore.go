@@ -48,9 +48,9 @@ import (
 
 // Options are how a Store works. nil is the zero value.
 type Options struct {
-	// Prefix, Schema and References are as in sqlstore.Options.
-	Prefix, Schema string
-	References     bool
+	// Prefix, Schema, References, History and Contents are as in sqlstore.Options.
+	Prefix, Schema                string
+	References, History, Contents bool
 	// JSONB adds the derived column and its index, if they are not there. Without it they are left as they are: once there, the database
 	// keeps the column up to date whoever writes.
 	JSONB bool
@@ -68,6 +68,8 @@ var (
 	_ fhirsync.DigestStore     = (*Store)(nil)
 	_ fhirsync.SeenStore       = (*Store)(nil)
 	_ fhirsync.QuarantineStore = (*Store)(nil)
+	_ fhirsync.HistoryStore    = (*Store)(nil)
+	_ fhirsync.ContentStore    = (*Store)(nil)
 )
 
 // Powers gives those of the inner store: nothing is changed on the way.
@@ -87,7 +89,9 @@ func Open(ctx context.Context, pool *pgxpool.Pool, opts *Options) (*Store, error
 		o.Prefix = "fhirsync_"
 	}
 	db := stdlib.OpenDBFromPool(pool)
-	inner, err := sqlstore.Open(ctx, db, sqlstore.Postgres, &sqlstore.Options{Prefix: o.Prefix, Schema: o.Schema, References: o.References})
+	inner, err := sqlstore.Open(ctx, db, sqlstore.Postgres, &sqlstore.Options{
+		Prefix: o.Prefix, Schema: o.Schema, References: o.References, History: o.History, Contents: o.Contents,
+	})
 	if err == nil && o.JSONB {
 		err = addJSONB(ctx, pool, o)
 	}

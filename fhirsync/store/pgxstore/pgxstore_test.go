@@ -79,6 +79,7 @@ func TestConformance(t *testing.T) {
 				Open: func(tb testing.TB) fhirsync.Store {
 					tb.Helper()
 					opts := with
+					opts.History, opts.Contents = true, true
 					opts.Schema = schema(tb)
 					s := open(tb, opts)
 					places.Store(fhirsync.Store(s), opts)
@@ -111,6 +112,16 @@ func TestConformance(t *testing.T) {
 						all = append(all, q)
 					}
 					return all, nil
+				},
+				Version: func(ctx context.Context, s fhirsync.Store, key fhirsync.Key, version string) (fhirsync.Resource, error) {
+					return s.(*pgxstore.Store).Version(ctx, key, version)
+				},
+				Content: func(ctx context.Context, s fhirsync.Store, key fhirsync.Key) ([]byte, error) {
+					c, err := s.(*pgxstore.Store).Content(ctx, key)
+					if err != nil {
+						return nil, err
+					}
+					return c.Bytes()
 				},
 			})
 		})

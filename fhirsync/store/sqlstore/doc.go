@@ -7,7 +7,7 @@
 //	...
 //	report, err := client.Sync(ctx, server, patientID, store, nil)
 //
-// All optional powers are there: an unfinished sync is resumed, what has not changed is not written again, and what cannot be stored is
+// All optional powers are there, two of them by Options: an unfinished sync is resumed, what has not changed is not written again, and what cannot be stored is
 // kept in quarantine. A *Store is safe for concurrent use, and several processes may use one database.
 //
 // # Tables
@@ -18,9 +18,13 @@
 //	resources    no, server, type, id, version_id, last_updated, digest, body_digest, first_seen, body
 //	patients     no, server, id
 //	members      patient_no, resource_no, first_seen, last_seen, run_no: whose record a resource belongs to
+//	version_members, content_members: whose record versions and contents belong to
 //	runs         no, run, patient_no, started: the syncs of the last week that have put something
 //	edges        resource_no, seq, path, reference, target_type, target_id, contained: with Options.References
 //	states       what an unfinished sync needs, and what was learned
+//	versions     no, server, type, id, version_id, last_updated, digest, first_seen, body: old versions, with Options.History
+//	contents     no, server, type, id, url, content_type, size, digest, first_seen: what attachments name, with Options.Contents
+//	pieces       no, content_no, seq, body: the bytes of contents, 1 MB each but the last
 //	quarantine   bytes that could not be read as a resource, that the store refused, or as they were before a repair
 //	records      a view for people: server, patient_id, type, id, version_id, last_updated, first_seen, last_seen, resource_no, json
 //
@@ -40,9 +44,13 @@
 // before the one held, where both say when, is stale: it does not replace it, and [Store.Stats] counts it. Everything else replaces
 // what is there. All of a batch is written in one transaction, or none of it.
 //
+// Old versions and contents are kept where [Options] ask for them, and apart from the resources: [Store.Get], [Store.All] and [Store.Patient] do not
+// give them, but [Store.Version], [Store.Versions], [Store.Content] and [Store.Contents] do. A content is written and read piece by piece, so that
+// one of a gigabyte needs no more memory than one of a megabyte; in SQLite other writers wait meanwhile.
+//
 // # Erasing
 //
-// [Store.ErasePatient] removes one patient's record. What the database software itself leaves behind (free pages, write-ahead log,
+// [Store.ErasePatient] removes one patient's record, old versions and contents included. What the database software itself leaves behind (free pages, write-ahead log,
 // backups) is the operator's to remove: PRAGMA secure_delete and VACUUM in SQLite, VACUUM in PostgreSQL.
 //
 // # Databases

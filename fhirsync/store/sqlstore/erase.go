@@ -6,7 +6,7 @@ import (
 )
 
 // ErasePatient removes a patient's record in one transaction: which resources belong to it, those that belong to no other record (with
-// their edges), and what is in quarantine of it. It gives the number of resources removed; an unknown patient has none, and is no error.
+// their edges), old versions and contents likewise, and what is in quarantine of it. It gives the number of resources removed; an unknown patient has none, and is no error.
 //
 // It also removes the states of all unfinished syncs, of every patient, because nobody can tell whose they are, and a sync that
 // went on from one would not bring again what was erased. Such a sync begins anew. Do not erase a patient whose sync is running: what it
@@ -64,6 +64,12 @@ func (s *Store) erase(ctx context.Context, tx querier, patient int64) (int, erro
 	}
 	removed, err := res.RowsAffected()
 	if err != nil {
+		return 0, err
+	}
+	if err := s.eraseVersions(ctx, tx, patient); err != nil {
+		return 0, err
+	}
+	if err := s.eraseContents(ctx, tx, patient); err != nil {
 		return 0, err
 	}
 	if _, err := tx.ExecContext(ctx, s.sql.dropRuns, patient); err != nil {

@@ -9,14 +9,15 @@ import (
 
 // version of the tables that this release works with. A change of the tables is a new version and one more step in upgrades; what was
 // released is never changed.
-const version = 3
+const version = 4
 
 // upgrades gives the statements that lead from each version to the next, from 0 on, which is an empty database.
 func upgrades(d Dialect, table func(string) string) [][]string {
+	kept := append(historyTables(d, table), contentTables(d, table)...)
 	if d == SQLite {
-		return [][]string{sqliteTables(table), sqliteRuns(table), quarantineWhy(table)}
+		return [][]string{sqliteTables(table), sqliteRuns(table), quarantineWhy(table), kept}
 	}
-	return [][]string{postgresTables(table), postgresRuns(table), quarantineWhy(table)}
+	return [][]string{postgresTables(table), postgresRuns(table), quarantineWhy(table), kept}
 }
 
 // migrate makes the tables what they should be.

@@ -44,6 +44,12 @@ type Options struct {
 	// afterwards keep them; resources that were there before are read when it is opened. Close stores without it first: what they write
 	// at the same time would have no edges.
 	References bool
+	// History keeps the old versions that references name (see [fhirsync.HistoryStore]): a sync then asks for each of them. Without it, it
+	// does not.
+	History bool
+	// Contents keeps what attachments name as the bytes that it is (see [fhirsync.ContentStore]). Without it, it comes as Binary resources
+	// among the others.
+	Contents bool
 }
 
 // Store is a fhirsync.Store in a database, with all optional powers. It is made by Open and safe for concurrent use.
@@ -52,8 +58,12 @@ type Store struct {
 	dialect Dialect
 	sql     statements
 	edges   bool
-	writing chan struct{} // SQLite has one writer: it is better to wait here than in the database. nil for the others
-	stats   counters
+	// The optional powers, and their texts.
+	keepsHistory, keepsContents bool
+	history                     historyStatements
+	contents                    contentStatements
+	writing                     chan struct{} // SQLite has one writer: it is better to wait here than in the database. nil for the others
+	stats                       counters
 }
 
 var (
@@ -62,7 +72,21 @@ var (
 	_ fhirsync.DigestStore     = (*Store)(nil)
 	_ fhirsync.SeenStore       = (*Store)(nil)
 	_ fhirsync.QuarantineStore = (*Store)(nil)
+	_ fhirsync.HistoryStore    = (*Store)(nil)
+	_ fhirsync.ContentStore    = (*Store)(nil)
 )
+
+// Powers gives all that the store can do, history and contents only where Options ask for them.
+func (s *Store) Powers() fhirsync.Powers {
+	p := fhirsync.Powers{State: s, Digests: s, Seen: s, Quarantine: s}
+	if s.keepsHistory {
+		p.History = s
+	}
+	if s.keepsContents {
+		p.Content = s
+	}
+	return p
+}
 
 // ErrSchemaNewer says that the tables were made by a newer release than this one. The error is a [*SchemaError].
 var ErrSchemaNewer = errors.New("the tables are of a newer version")
@@ -122,7 +146,7 @@ func Open(ctx context.Context, db *sql.DB, dialect Dialect, opts *Options) (*Sto
 	case o.Schema != "" && !name.MatchString(o.Schema):
 		return nil, fmt.Errorf("sqlstore: the schema %q: lower-case letters, digits and underscores are allowed, at most 30, a digit not first", o.Schema)
 	}
-	s := &Store{db: db, dialect: dialect}
+	s := &Store{db: db, dialect: dialect, keepsHistory: o.History, keepsContents: o.Contents}
 	table := func(t string) string { return `"` + o.Prefix + t + `"` }
 	if o.Schema != "" {
 		table = func(t string) string { return `"` + o.Schema + `"."` + o.Prefix + t + `"` }
@@ -133,6 +157,7 @@ func Open(ctx context.Context, db *sql.DB, dialect Dialect, opts *Options) (*Sto
 	} else {
 		s.sql = postgresStatements(table)
 	}
+	s.history, s.contents = newHistoryStatements(dialect, table), newContentStatements(dialect, table)
 	if err := s.migrate(ctx, o, table); err != nil {
 		return nil, fmt.Errorf("sqlstore: open: %w", err)
 	}

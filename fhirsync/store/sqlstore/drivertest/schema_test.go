@@ -164,6 +164,11 @@ func toVersion1(tb testing.TB, d database) {
 	tb.Helper()
 	db := d.db(tb)
 	for _, text := range []string{
+		`DROP TABLE ` + d.table("versions"),
+		`DROP TABLE ` + d.table("version_members"),
+		`DROP TABLE ` + d.table("contents"),
+		`DROP TABLE ` + d.table("content_members"),
+		`DROP TABLE ` + d.table("pieces"),
 		`ALTER TABLE ` + d.table("members") + ` DROP COLUMN run_no`,
 		`DROP TABLE ` + d.table("runs"),
 		`ALTER TABLE ` + d.table("quarantine") + ` DROP COLUMN query`,
@@ -197,6 +202,11 @@ func TestUpgradeFromVersion1(t *testing.T) {
 			t.Fatal(err)
 		}
 		s := stores[0]
+		putVersion(t, s, "p1", "a", "0")
+		putContent(t, s, "p1", "a", []byte("content"))
+		if got := keptOf(t, s, "p1"); got != "a/0 a:Binary/a:application/pdf:7 " {
+			t.Error(got)
+		}
 		for _, r := range before {
 			wantBytes(t, s, r)
 		}

@@ -32,6 +32,7 @@ func TestConformance(t *testing.T) {
 						tb.Helper()
 						d := k.new(tb)
 						d.opts.References = references
+						d.opts.History, d.opts.Contents = true, true
 						return open(tb, d)
 					},
 					Get: func(ctx context.Context, s fhirsync.Store, key fhirsync.Key) (fhirsync.Resource, error) {
@@ -60,6 +61,16 @@ func TestConformance(t *testing.T) {
 							all = append(all, q)
 						}
 						return all, nil
+					},
+					Version: func(ctx context.Context, s fhirsync.Store, key fhirsync.Key, version string) (fhirsync.Resource, error) {
+						return s.(*sqlstore.Store).Version(ctx, key, version)
+					},
+					Content: func(ctx context.Context, s fhirsync.Store, key fhirsync.Key) ([]byte, error) {
+						c, err := s.(*sqlstore.Store).Content(ctx, key)
+						if err != nil {
+							return nil, err
+						}
+						return c.Bytes()
 					},
 				})
 			})
