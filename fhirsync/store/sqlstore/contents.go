@@ -152,7 +152,7 @@ func (s *Store) writePieces(ctx context.Context, tx querier, no int64, c *fhirsy
 			return err
 		}
 		n, err := io.ReadFull(body, buf)
-		if err == io.EOF { //nolint:errorlint // as ReadFull gives it
+		if err == io.EOF {
 			break
 		}
 		if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {

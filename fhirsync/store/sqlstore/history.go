@@ -94,7 +94,7 @@ func (s *Store) PutVersions(ctx context.Context, batch fhirsync.Batch) error {
 	for i := range batch.Resources {
 		order[i] = &batch.Resources[i]
 	}
-	slices.SortStableFunc(order, func(a, b *fhirsync.Resource) int { return compareVersions(a, b) })
+	slices.SortStableFunc(order, compareVersions)
 	err := s.write(ctx, func(ctx context.Context, tx querier) error {
 		p := putting{s: s, tx: tx, now: timestamp(time.Now())}
 		patient, _, err := p.patient(ctx, toText(batch.Server), toText(batch.PatientID), toText(batch.Run))

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"strings"
 	gosync "sync"
 	"testing"
 
@@ -36,15 +37,15 @@ func putContent(tb testing.TB, s fhirsync.ContentStore, patient, id string, data
 	}
 }
 
-// kept lists what is kept of a patient beside the resources.
+// keptOf lists what is kept of a patient beside the resources.
 func keptOf(tb testing.TB, s *sqlstore.Store, patient string) string {
 	tb.Helper()
-	out := ""
+	var out strings.Builder
 	for r, err := range s.Versions(tb.Context(), "payer", patient) {
 		if err != nil {
 			tb.Fatal(err)
 		}
-		out += r.ID + "/" + r.VersionID + " "
+		out.WriteString(r.ID + "/" + r.VersionID + " ")
 	}
 	for c, err := range s.Contents(tb.Context(), "payer", patient) {
 		if err != nil {
@@ -54,22 +55,22 @@ func keptOf(tb testing.TB, s *sqlstore.Store, patient string) string {
 		if err != nil {
 			tb.Fatal(err)
 		}
-		out += fmt.Sprintf("%s:%s:%s:%d ", c.Key.ID, c.URL, c.ContentType, len(data))
+		fmt.Fprintf(&out, "%s:%s:%s:%d ", c.Key.ID, c.URL, c.ContentType, len(data))
 	}
-	return out
+	return out.String()
 }
 
 // Only who asks for it gets versions and contents: what comes without would be missed elsewhere.
 func TestKeepingIsAskedFor(t *testing.T) {
 	t.Parallel()
 	forEach(t, func(p place) {
-		p.database.opts.History, p.database.opts.Contents = false, false
-		powers := fhirsync.PowersOf(p.database.open(p.t))
+		p.opts.History, p.opts.Contents = false, false
+		powers := fhirsync.PowersOf(p.open(p.t))
 		if powers.History != nil || powers.Content != nil || powers.State == nil || powers.Digests == nil || powers.Seen == nil || powers.Quarantine == nil {
 			p.t.Errorf("%+v", powers)
 		}
-		p.database.opts.History, p.database.opts.Contents = true, true
-		powers = fhirsync.PowersOf(p.database.open(p.t))
+		p.opts.History, p.opts.Contents = true, true
+		powers = fhirsync.PowersOf(p.open(p.t))
 		if powers.History == nil || powers.Content == nil {
 			p.t.Errorf("%+v", powers)
 		}
