@@ -103,7 +103,7 @@ forms:
 			r.answeredBy(ctx, q, f, a)
 			return r.askVias(ctx, q, strategy, yield)
 		case a.err == nil && a.matches > 0:
-			r.server.facts.worked(q.typ, f, q.via != "")
+			r.worked(q.typ, f, q.via != "")
 			r.answeredBy(ctx, q, f, a)
 			return r.askVias(ctx, q, strategy, yield)
 		case a.err == nil && r.understood(q.typ, f, a.selfHas):
@@ -142,6 +142,7 @@ forms:
 
 // foundNothing settles a question that found nothing and was understood. For a whole type one more look by another parameter may be due.
 func (r *run) foundNothing(ctx context.Context, q question, f form, a *chainAnswer, strategy string, yield func(*Page) bool) error {
+	r.leanOn(q, f, a)
 	if other, ok := r.otherParam(q.typ, f); ok && q.whole() && a.total <= 0 {
 		b := r.chain(ctx, q, other, yield, strategy)
 		if r.ctx.Err() != nil {
@@ -152,7 +153,7 @@ func (r *run) foundNothing(ctx context.Context, q question, f form, a *chainAnsw
 			return ctx.Err()
 		}
 		if b.err == nil && b.foreign == 0 && b.matches > 0 {
-			r.server.facts.worked(q.typ, other, q.via != "")
+			r.worked(q.typ, other, q.via != "")
 			f, a = other, b
 		}
 	}
@@ -436,7 +437,7 @@ func (r *run) tryAgain(ctx context.Context) error {
 // brokeOff ends a question whose pages could not be read to their end.
 func (r *run) brokeOff(q question, a *chainAnswer) {
 	if q.whole() {
-		r.server.facts.worked(q.typ, a.form, q.via != "")
+		r.worked(q.typ, a.form, q.via != "")
 	}
 	g := r.gapOf(Failed, a.err)
 	g.Type = q.typ

@@ -95,7 +95,7 @@ func (r *run) askSplit(ctx context.Context, q question, f form, split compartmen
 		}
 	}
 	if fl.keys.Len() > 0 {
-		r.server.facts.worked(q.typ, f, q.via != "")
+		r.worked(q.typ, f, q.via != "")
 	}
 	rest := false
 	if whole {

@@ -192,6 +192,12 @@ func (r *run) otherParam(typ string, f form) (form, bool) {
 // understood tells whether an empty answer to the question in this form can be believed: whether it is known that the server understands
 // it. selfHas says whether the self link of the answer names the parameter.
 func (r *run) understood(typ string, f form, selfHas bool) bool {
+	r.mu.Lock()
+	disproved := isAlike(r.disproved, f)
+	r.mu.Unlock()
+	if disproved {
+		return false
+	}
 	understood := false
 	r.server.facts.with(func(k *facts) {
 		understood = k.brought[typ+" "+f.name()] ||

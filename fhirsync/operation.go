@@ -176,7 +176,7 @@ func (s *Session) Confirm(ctx context.Context, typ string) (settled bool, err er
 			k.largest = max(k.largest, n)
 		})
 		a := &chainAnswer{answer: answer{question: question{typ: typ}, form: f, matches: n, total: n, hadTotal: true}}
-		r.server.facts.worked(typ, f, false) // as many as have come, and not none: the form was understood.
+		r.worked(typ, f, false) // as many as have come, and not none: the form was understood.
 		r.ledger.settle(typ, Counted, &a.answer)
 		r.ledger.with(typ, func(e *typeEntry) { e.Expected, e.checked, e.verified = &n, true, true })
 		return true, r.askVias(ctx, question{typ: typ}, s.strategy, func(*Page) bool { return true })

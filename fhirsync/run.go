@@ -68,6 +68,9 @@ type run struct {
 	lastPass    bool               // they have been
 	unsure      []string           // types whose empty answer nothing confirms, because nothing ever came
 	doubts      []doubt            // empty answers that are not believed yet
+	leans       []lean             // empty answers that are believed for what earlier syncs have shown
+	heardForms  map[form]bool      // in which this sync has found something
+	disproved   map[form]bool      // that are not understood any longer
 	late        map[string]bool    // Provenance and AuditEvent whose owner shows later, by ref
 	failed      error              // of the store
 
@@ -279,13 +282,13 @@ func (r *run) pass() error {
 func (r *run) complete(ctx context.Context) error {
 	const rounds = 10 // two are usual; the rest is for servers that change under our eyes.
 	for range rounds {
-		for _, step := range []func(context.Context) error{r.resolveDoubts, r.tryAgain, r.readAgain, r.decide, r.followReferences, r.verify, r.takeAsides} {
+		for _, step := range []func(context.Context) error{r.resolveDoubts, r.confirmForms, r.tryAgain, r.readAgain, r.decide, r.followReferences, r.verify, r.takeAsides} {
 			if err := step(ctx); err != nil {
 				return err
 			}
 		}
 		r.mu.Lock()
-		done := len(r.doubts)+len(r.rereads)+len(r.late)+len(r.failures)+len(r.asides)+r.front.Len() == 0
+		done := len(r.doubts)+len(r.leans)+len(r.rereads)+len(r.late)+len(r.failures)+len(r.asides)+r.front.Len() == 0
 		r.mu.Unlock()
 		done = done && !r.ledger.unchecked()
 		if done {
@@ -296,14 +299,14 @@ func (r *run) complete(ctx context.Context) error {
 	return nil
 }
 
-// reportUnsure enters that the questions may not have been understood: all of them found nothing, on a server that never gave anything.
+// reportUnsure enters that the questions may not have been understood: all of them found nothing, and none has found anything in this sync.
 func (r *run) reportUnsure() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.unsure) > 0 && !r.server.facts.anyStyle() {
+	if len(r.unsure) > 0 && len(r.heardForms) == 0 {
 		r.ledger.gap(Gap{
 			Reason: Unproven, Count: len(r.unsure),
-			Detail: "every question found nothing, and nothing has come from this server yet that shows that it understands them",
+			Detail: "every question found nothing, and nothing has come that shows that the server understands them",
 		})
 	}
 }

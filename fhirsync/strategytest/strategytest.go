@@ -15,6 +15,8 @@
 //
 // And against a server that does nothing wrong a fourth: no false alarm.
 //
+// Faults come and go between patients too: what was learned from one must not lead astray when the server has changed.
+//
 // The same holds for servers made after ten real ones (see the vendors_*.go files): they want headers and parameters, refuse in codes of
 // their own, claim what they do not have, and do one thing that nobody has said of them. Under -v a table says what each sync came to.
 package strategytest
@@ -59,6 +61,7 @@ func Run(t *testing.T, s Suite) {
 	t.Run("honest", func(t *testing.T) { s.honest(t) })
 	t.Run("faults", func(t *testing.T) { s.alone(t) })
 	t.Run("pairs", func(t *testing.T) { s.pairs(t) })
+	t.Run("changes", func(t *testing.T) { s.changes(t) })
 	t.Run("profiles", func(t *testing.T) { s.profiles(t) })
 }
 
@@ -132,6 +135,62 @@ func (s Suite) pairs(t *testing.T) {
 			s.run(t, seedOf(i), 100, kind.set, a, b).properties(t)
 		})
 	}
+}
+
+// changes lets faults begin after one patient was synced, or end: every form in which a server can stop to understand the patient's id, and
+// others chosen by seed.
+func (s Suite) changes(t *testing.T) {
+	t.Helper()
+	all := slices.Concat(fhirtest.Faults(), fhirtest.EverythingFaults(), fhirtest.BatchFaults())
+	type change struct{ before, after []fhirtest.Fault }
+	cases := []change{
+		{after: []fhirtest.Fault{fhirtest.TypedIDFindsNothing()}},
+		{after: []fhirtest.Fault{fhirtest.BareIDFindsNothing()}},
+		{after: []fhirtest.Fault{fhirtest.TypedIDFindsNothing(), fhirtest.BareIDFindsNothing()}},
+		{before: []fhirtest.Fault{fhirtest.BareIDFindsNothing()}, after: []fhirtest.Fault{fhirtest.TypedIDFindsNothing()}},
+		{before: []fhirtest.Fault{fhirtest.TypedIDFindsNothing()}, after: []fhirtest.Fault{fhirtest.BareIDFindsNothing()}},
+	}
+	for i := range 15 {
+		rnd := rand.New(rand.NewPCG(seedOf(i), 12)) //nolint:gosec // a seed for a test.
+		cases = append(cases, change{
+			before: []fhirtest.Fault{all[rnd.IntN(len(all))]}, after: []fhirtest.Fault{all[rnd.IntN(len(all))], all[rnd.IntN(len(all))]},
+		})
+	}
+	for i, c := range cases {
+		kind := kinds[i%len(kinds)]
+		t.Run(fmt.Sprintf("%d/%s/%s/%s", i, kind.name, faultNames(c.before), faultNames(c.after)), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				seed := 5000 + seedOf(i)
+				first := fhirtest.Generate(fhirtest.Options{Seed: seed + 2_000_000, Size: 150, Secondary: 8})
+				second := fhirtest.Generate(fhirtest.Options{Seed: seed, Size: 100, Dangling: 2, Secondary: 4, Attachments: 3})
+				srv := fhirtest.NewServer(first, second)
+				kind.set(srv)
+				cfg := s.Config
+				cfg.HTTPClient, cfg.Strategy = srv.Client(), s.Strategy()
+				client, err := fhirsync.New(cfg)
+				if err != nil {
+					t.Fatal(err)
+				}
+				target := fhirsync.Server{Name: "server", BaseURL: srv.BaseURL()}
+				srv.Inject(c.before...)
+				pull(t, client, target, srv, first.PatientID, c.before...)
+				srv.Heal()
+				srv.Inject(c.after...)
+				o := pull(t, client, target, srv, second.PatientID, slices.Concat(c.before, c.after)...)
+				o.invents = strings.Contains(faultNames(c.after), "EndlessPages")
+				o.properties(t)
+			})
+		})
+	}
+}
+
+func faultNames(faults []fhirtest.Fault) string {
+	names := make([]string, len(faults))
+	for i, f := range faults {
+		names[i] = f.Name
+	}
+	return strings.Join(names, "+")
 }
 
 func seedOf(i int) uint64 { return uint64(i) } //nolint:gosec // small and not negative.
