@@ -109,14 +109,23 @@ func (n *namespaced) put(ctx context.Context, batch Batch, next func(context.Con
 	out.Resources = make([]Resource, len(batch.Resources))
 	order := make([]int, len(batch.Resources))
 	rejected := map[int]error{}
-	for i := range batch.Resources {
+	raws := func(yield func([]byte) bool) {
+		for i := range batch.Resources {
+			if !yield(batch.Resources[i].Raw) {
+				return
+			}
+		}
+	}
+	i := -1
+	for rewritten, err := range space.RewriteAll(raws) {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
+		i++
 		order[i] = i
 		res := &out.Resources[i]
 		*res = batch.Resources[i]
-		switch rewritten, err := space.Rewrite(res.Raw); {
+		switch {
 		case err != nil:
 			rejected[i] = err
 		case rewritten.Type != res.Type || rewritten.ID != res.ID || res.Server != batch.Server:

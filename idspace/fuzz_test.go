@@ -3,6 +3,7 @@ package idspace_test
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 
@@ -29,6 +30,16 @@ func FuzzRewrite(f *testing.F) {
 		valid := jsonscan.Valid(raw) == nil
 		for _, space := range spaces {
 			out, err := space.Rewrite(raw)
+			again := 0
+			for shared, sharedErr := range space.RewriteAll(slices.Values([][]byte{raw, raw})) {
+				if again++; !bytes.Equal(shared.Raw, out.Raw) || (sharedErr == nil) != (err == nil) || shared.NewID != out.NewID || len(shared.Raw) != cap(shared.Raw) {
+					t.Fatalf("alone %q, %v; together %q, %v", out.Raw, err, shared.Raw, sharedErr)
+				}
+				clear(shared.Raw) // which is nobody else's
+			}
+			if again != 2 {
+				t.Fatalf("%d results", again)
+			}
 			_, originalOK := space.Original(raw)
 			_, identErr := idspace.Identifiers(raw)
 			if !bytes.Equal(raw, before) {

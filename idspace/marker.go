@@ -67,10 +67,11 @@ func parseIdentity(text string) (Pair, bool) {
 	return Pair{Space: fields[0], Type: fields[1], ID: fields[2]}, true
 }
 
-// marker is a marker in pieces, which follow one another in the text.
+// marker is what is written into a resource, as it stands in JSON.
 type marker struct {
 	member  string // `"tag":[` or `"source":`
-	pieces  [5]string
+	text    []byte // all of what is put there, but for a fragment and tail
+	tail    string
 	closing string // of the member
 }
 
@@ -80,17 +81,44 @@ func spaceTag(code string) string { return `{"system":"` + SpaceSystem + `","cod
 // mark writes the marker into a resource.
 func (r *rewriter) mark(own Pair, p *parts) error {
 	s := r.space
-	typ, id := escape(own.Type), escape(own.ID)
+	id := escape(own.ID)
+	r.marker = append(r.marker[:0], s.markHead...)
+	r.marker = append(r.marker, own.Type...) // letters alone, of which nothing is escaped
+	r.marker = append(r.marker, '/')
+	r.marker = append(r.marker, id...)
 	if s.mark == MarkSource {
-		return r.markMeta(p, &marker{`"source":`, [5]string{`"` + SourcePrefix + s.code + `/`, typ, "/", id, `"`}, ""}, true)
+		return r.markMeta(p, &marker{member: `"source":`, text: r.marker, tail: `"`}, true)
 	}
-	m := marker{`"tag":[`, [5]string{s.tagHead, typ, "/", id, `"}`}, `]`}
+	r.marker = append(r.marker, `"}`...)
+	m := marker{member: `"tag":[`, text: r.marker, closing: `]`}
 	if s.mark == MarkIdentifier {
-		if r.markIdentifier(own.Type, p, `{"system":"`+OriginalSystem+`","value":"`+s.code+`/`+typ+`/`+id+`"}`) {
-			m.pieces = [5]string{spaceTag(s.code)}
+		if r.markIdentifier(own.Type, p, `{"system":"`+OriginalSystem+`","value":"`+s.code+`/`+own.Type+`/`+id+`"}`) {
+			r.marker = append(r.marker[:0], spaceTag(s.code)...)
+			m.text = r.marker
 		}
 	}
 	return r.markMeta(p, &m, false)
+}
+
+// insert puts the whole of a marker at a place.
+func (r *rewriter) insert(at int, before string, m *marker, after string) {
+	from := len(r.made)
+	r.made = append(r.made, before...)
+	r.made = append(r.made, m.member...)
+	r.made = append(r.made, m.text...)
+	r.made = append(r.made, m.tail...)
+	r.made = append(r.made, m.closing...)
+	r.made = append(r.made, after...)
+	r.note(at, at, from)
+}
+
+// insertText puts the text of a marker that is a tag at a place.
+func (r *rewriter) insertText(at int, before string, m *marker, after string) {
+	from := len(r.made)
+	r.made = append(r.made, before...)
+	r.made = append(r.made, m.text...)
+	r.made = append(r.made, after...)
+	r.note(at, at, from)
 }
 
 // markIdentifier adds an identifier, if the type has an array of them and there is no reason against it.
@@ -99,12 +127,12 @@ func (r *rewriter) markIdentifier(typ string, p *parts, identifier string) bool 
 		return false
 	}
 	if len(p.idents) == 0 {
-		r.replace(p.ids[0].end, p.ids[0].end, `,"identifier":[`, identifier, `]`)
+		r.replace(p.ids[0].end, p.ids[0].end, `,"identifier":[`+identifier+`]`)
 		return true
 	}
 	switch val := p.idents[0]; r.raw[val.start] {
 	case '[':
-		r.replace(val.start+1, val.start+1, identifier, r.comma(val))
+		r.replace(val.start+1, val.start+1, identifier+r.comma(val))
 	case 'n':
 		r.replace(val.start, val.end, `[`+identifier+`]`)
 	default:
@@ -117,17 +145,13 @@ func (r *rewriter) markIdentifier(typ string, p *parts, identifier string) bool 
 func (r *rewriter) markMeta(p *parts, m *marker, source bool) error {
 	if len(p.metas) == 0 {
 		at := p.ids[0].end
-		r.replace(at, at, `,"meta":{`, m.member)
-		r.replace(at, at, m.pieces[:]...)
-		r.replace(at, at, m.closing, `}`)
+		r.insert(at, `,"meta":{`, m, `}`)
 	}
 	for _, val := range p.metas {
 		switch r.raw[val.start] {
 		case 'n':
 			r.replace(val.start, val.end, `{`)
-			r.replace(val.end, val.end, m.member)
-			r.replace(val.end, val.end, m.pieces[:]...)
-			r.replace(val.end, val.end, m.closing, `}`)
+			r.insert(val.end, "", m, `}`)
 			continue
 		case '{':
 		default:
@@ -154,9 +178,7 @@ func (r *rewriter) markMeta(p *parts, m *marker, source bool) error {
 			}
 		}
 		if !has {
-			r.replace(val.start+1, val.start+1, m.member)
-			r.replace(val.start+1, val.start+1, m.pieces[:]...)
-			r.replace(val.start+1, val.start+1, m.closing, r.comma(val))
+			r.insert(val.start+1, "", m, r.comma(val))
 		}
 	}
 	return nil
@@ -166,16 +188,12 @@ func (r *rewriter) markMeta(p *parts, m *marker, source bool) error {
 func (r *rewriter) markTag(val span, m *marker) {
 	switch r.raw[val.start] {
 	case '[':
-		r.replace(val.start+1, val.start+1, m.pieces[:]...)
-		r.replace(val.start+1, val.start+1, r.comma(val))
+		r.insertText(val.start+1, "", m, r.comma(val))
 	case 'n':
 		r.replace(val.start, val.end, `[`)
-		r.replace(val.end, val.end, m.pieces[:]...)
-		r.replace(val.end, val.end, `]`)
+		r.insertText(val.end, "", m, `]`)
 	default:
-		r.replace(val.start, val.start, `[`)
-		r.replace(val.start, val.start, m.pieces[:]...)
-		r.replace(val.start, val.start, `,`)
+		r.insertText(val.start, `[`, m, `,`)
 		r.replace(val.end, val.end, `]`)
 	}
 }
@@ -191,9 +209,11 @@ func (r *rewriter) markSource(val span, m *marker) error {
 	default:
 		return fmt.Errorf("meta.source is no string: %w", ErrMeta)
 	}
-	r.replace(val.start, val.end, m.pieces[0])
-	r.replace(val.end, val.end, m.pieces[1:4]...)
-	r.replace(val.end, val.end, fragment, m.pieces[4])
+	from := len(r.made)
+	r.made = append(r.made, m.text...)
+	r.made = append(r.made, fragment...)
+	r.made = append(r.made, m.tail...)
+	r.note(val.start, val.end, from)
 	return nil
 }
 

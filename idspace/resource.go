@@ -188,8 +188,11 @@ func (r *rewriter) rename(typ, id string, ctx int, p *parts) (Pair, error) {
 			return own, nil
 		}
 	}
+	if r.space == nil {
+		newID = escapeJSON(newID) // that of a Mapping; a Space's needs no escapes
+	}
 	for _, token := range p.ids {
-		r.replace(token.start+1, token.end-1, escapeJSON(newID))
+		r.replace(token.start+1, token.end-1, newID)
 	}
 	if r.space == nil {
 		return own, nil

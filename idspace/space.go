@@ -52,9 +52,9 @@ type Space struct {
 	pairs  bool
 	bases  map[string]struct{} // normalised
 	code   string              // the name, escaped
-	// tagHead is the codings of the marker up to the type.
-	tagHead string
-	pool    sync.Pool // of *rewriter
+	// markHead is what is written into meta, up to the type.
+	markHead string
+	pool     sync.Pool // of *rewriter
 }
 
 // New makes a Space. The error says what is wrong with the Options.
@@ -82,7 +82,10 @@ func New(o Options) (*Space, error) {
 		}
 	}
 	s := &Space{name: o.Name, scheme: o.Scheme, mark: o.Mark, canon: o.Canonicals, pairs: o.Pairs, bases: map[string]struct{}{}, code: escape(o.Name)}
-	s.tagHead = spaceTag(s.code) + `,{"system":"` + OriginalSystem + `","code":"` + s.code + `/`
+	s.markHead = spaceTag(s.code) + `,{"system":"` + OriginalSystem + `","code":"` + s.code + `/`
+	if s.mark == MarkSource {
+		s.markHead = `"` + SourcePrefix + s.code + `/`
+	}
 	for i, base := range o.Bases {
 		key, ok := normalBase(base)
 		if !ok || strings.ContainsAny(base, "?#") {

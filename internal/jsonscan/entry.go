@@ -84,7 +84,10 @@ func (r *entryReader) readResource() error {
 	}
 	if s.at('{') {
 		r.resource = token{start: s.pos, kind: '{'}
-		err := s.head(&r.h)
+		var err error
+		if !s.quickHead(&r.h) {
+			err = s.head(&r.h)
+		}
 		r.resource.end = s.pos
 		return err
 	}

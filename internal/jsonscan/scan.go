@@ -35,11 +35,7 @@ var classes = [256]uint8{
 func stringEnd(buf []byte, i int) (end int, escaped bool) {
 	for {
 		for ; i+8 <= len(buf); i += 8 {
-			x := binary.LittleEndian.Uint64(buf[i:])
-			q := x ^ (lowBits * '"')
-			b := x ^ (lowBits * '\\')
-			// Only the lowest bit set is sure to stand for a byte found.
-			if m := ((q-lowBits)&^q | (b-lowBits)&^b) & highBits; m != 0 {
+			if m := quoteOrEscape(binary.LittleEndian.Uint64(buf[i:])); m != 0 {
 				i += bits.TrailingZeros64(m) >> 3
 				goto found
 			}
@@ -295,17 +291,20 @@ func (s *scanner) element(l *list) (more, missing bool, err error) {
 	}
 }
 
+// notPlain tells which of eight bytes are not plain in a string (see plainEnd): the high bit of the lowest one that is not is set, and none
+// below it. It is 0 if all are plain.
+func notPlain(x uint64) uint64 {
+	// c^2 is below 0x21 for a quote and for control characters, and for nothing else below 0x80. What is taken from a byte above is
+	// taken only by a byte that is not plain itself, so that no bit below the right one can be wrong.
+	return (((x ^ lowBits*2) - lowBits*0x21) | ((x ^ lowBits*'\\') - lowBits) | x) & highBits
+}
+
 // plainEnd gives the index of the first byte from i on that is not plain in a
 // string: a quote, a backslash, a control character, or part of a character
 // that is not ASCII.
 func plainEnd(buf []byte, i int) int {
 	for ; i+8 <= len(buf); i += 8 {
-		x := binary.LittleEndian.Uint64(buf[i:])
-		q := x ^ (lowBits * '"')
-		b := x ^ (lowBits * '\\')
-		// Without the usual &^q: the bytes that this lets through are above
-		// 0x7f, and those are wanted.
-		if m := ((x - lowBits*' ') | (q - lowBits) | (b - lowBits) | x) & highBits; m != 0 {
+		if m := notPlain(binary.LittleEndian.Uint64(buf[i:])); m != 0 {
 			return i + bits.TrailingZeros64(m)>>3
 		}
 	}

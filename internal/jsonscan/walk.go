@@ -1,10 +1,18 @@
 package jsonscan
 
+import (
+	"encoding/binary"
+	"math/bits"
+)
+
 // Walker validates texts and finds strings in them. The zero value is ready.
 // It keeps scratch space, so that a Walker used again allocates nothing; it
 // must not be copied, nor used by several goroutines at once, nor from within
 // visit.
 type Walker struct {
+	// Likely, if it is set, holds all names that want may accept. want is then asked about these, and of all others only about a few.
+	Likely *Names
+
 	raw    []byte
 	levels []level
 	field  Field
@@ -121,6 +129,7 @@ func (w *Walker) trim() {
 func (w *Walker) walk() error {
 	var (
 		raw     = w.raw
+		levels  = w.levels // w has them only while visit is called
 		i       = skipSpace(raw, 0)
 		top     *level // the innermost level, nil outside of all
 		end     int
@@ -133,10 +142,20 @@ value: // of which raw[i] must be the first byte
 	}
 	switch c := raw[i]; c {
 	case '"':
-		if end, escaped = strictString(raw, i+1); end < 0 {
+		// What is plain is looked at here, and the rest of it, from where it stops being plain, in strictString. See there.
+		for end = i + 1; end+8 <= len(raw); end += 8 {
+			if m := notPlain(binary.LittleEndian.Uint64(raw[end:])); m != 0 {
+				end += bits.TrailingZeros64(m) >> 3
+				break
+			}
+		}
+		if end < len(raw) && raw[end] == '"' {
+			end, escaped = end+1, false
+		} else if end, escaped = strictString(raw, end); end < 0 {
 			return stringError(raw, i+1)
 		}
-		if w.want != nil && top != nil && w.wants(top) {
+		if w.want != nil && top != nil && (w.Likely == nil || top.escaped || w.Likely.may(raw[top.nameStart:top.nameEnd])) && w.wants(top) {
+			w.levels = levels
 			w.field.Start, w.field.End, w.field.escaped = i, end, escaped
 			if err := w.visit(&w.field); err != nil {
 				return err
@@ -145,15 +164,20 @@ value: // of which raw[i] must be the first byte
 		i = end
 		goto after
 	case '{', '[':
-		if len(w.levels) == MaxDepth {
+		if len(levels) == MaxDepth {
 			return depthAt(i)
 		}
-		next := level{array: c == '[', start: i}
-		if next.array && top != nil {
-			next.nameStart, next.nameEnd, next.escaped = top.nameStart, top.nameEnd, top.escaped
+		outer := top
+		if len(levels) < cap(levels) {
+			levels = levels[:len(levels)+1]
+		} else {
+			levels = append(levels, level{})
 		}
-		w.levels = append(w.levels, next)
-		top = &w.levels[len(w.levels)-1]
+		top = &levels[len(levels)-1]
+		*top = level{array: c == '[', start: i}
+		if top.array && outer != nil {
+			top.nameStart, top.nameEnd, top.escaped = outer.nameStart, outer.nameEnd, outer.escaped
+		}
 		if i = skipSpace(raw, i+1); i >= len(raw) {
 			return endAt(len(raw))
 		}
@@ -207,10 +231,10 @@ after: // a value, where raw[i] goes on
 
 pop: // the level that closes at raw[i]
 	i++
-	w.levels = w.levels[:len(w.levels)-1]
+	levels = levels[:len(levels)-1]
 	top = nil
-	if len(w.levels) > 0 {
-		top = &w.levels[len(w.levels)-1]
+	if len(levels) > 0 {
+		top = &levels[len(levels)-1]
 	}
 	goto after
 
@@ -221,7 +245,15 @@ name: // of a member, at raw[i]
 	if raw[i] != '"' {
 		return syntaxAt(i, "member name expected")
 	}
-	if end, escaped = strictString(raw, i+1); end < 0 {
+	for end = i + 1; end+8 <= len(raw); end += 8 {
+		if m := notPlain(binary.LittleEndian.Uint64(raw[end:])); m != 0 {
+			end += bits.TrailingZeros64(m) >> 3
+			break
+		}
+	}
+	if end < len(raw) && raw[end] == '"' {
+		end, escaped = end+1, false
+	} else if end, escaped = strictString(raw, end); end < 0 {
 		return stringError(raw, i+1)
 	}
 	top.nameStart, top.nameEnd, top.escaped, top.meaning = i+1, end-1, escaped, meansUnknown
@@ -234,7 +266,7 @@ name: // of a member, at raw[i]
 		}
 	}
 	i = skipSpace(raw, i+1)
-	if w.listing && len(w.levels) == 1 {
+	if len(levels) == 1 && w.listing {
 		w.members = append(w.members, Member{KeyStart: top.nameStart - 1, KeyEnd: top.nameEnd + 1, Start: i, Escaped: top.escaped})
 	}
 	goto value

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 
@@ -204,4 +205,26 @@ func TestLongPathsAreCut(t *testing.T) {
 			t.Error(err)
 		}
 	}
+}
+
+// FuzzLikely: with Likely the same strings are visited as without.
+func FuzzLikely(f *testing.F) {
+	for _, s := range seeds() {
+		f.Add(s)
+	}
+	f.Add([]byte(`{"":"0","reference":"1","refer\u0065nce":"2","url":["3",{"url":"4"}],"div":{"x":"5"},"dav":"6","` + strings.Repeat("u", 35) + `":"7"}`))
+	names := []string{"", "reference", "url", "div", "a", strings.Repeat("u", 35), "é"}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		visited := func(likely *jsonscan.Names) (all []string) {
+			w := jsonscan.Walker{Likely: likely}
+			err := w.Walk(raw, func(key []byte) bool { return slices.Contains(names, string(key)) }, func(f *jsonscan.Field) error {
+				all = append(all, f.Path()+"="+f.Text())
+				return nil
+			})
+			return append(all, fmt.Sprint(err))
+		}
+		if want, got := visited(nil), visited(jsonscan.NewNames(names...)); !slices.Equal(want, got) {
+			t.Fatalf("want %q, got %q", want, got)
+		}
+	})
 }
