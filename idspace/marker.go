@@ -82,19 +82,20 @@ func spaceTag(code string) string { return `{"system":"` + SpaceSystem + `","cod
 func (r *rewriter) mark(own Pair, p *parts) error {
 	s := r.space
 	id := escape(own.ID)
-	r.marker = append(r.marker[:0], s.markHead...)
-	r.marker = append(r.marker, own.Type...) // letters alone, of which nothing is escaped
-	r.marker = append(r.marker, '/')
-	r.marker = append(r.marker, id...)
+	text := r.marker[:0]
+	text = append(text, s.markHead...)
+	text = append(text, own.Type...) // letters alone, of which nothing is escaped
+	text = append(text, '/')
+	text = append(text, id...)
+	r.marker = text
 	if s.mark == MarkSource {
-		return r.markMeta(p, &marker{member: `"source":`, text: r.marker, tail: `"`}, true)
+		return r.markMeta(p, &marker{member: `"source":`, text: text, tail: `"`}, true)
 	}
-	r.marker = append(r.marker, `"}`...)
-	m := marker{member: `"tag":[`, text: r.marker, closing: `]`}
+	text = append(text, `"}`...)
+	m := marker{member: `"tag":[`, text: text, closing: `]`}
 	if s.mark == MarkIdentifier {
 		if r.markIdentifier(own.Type, p, `{"system":"`+OriginalSystem+`","value":"`+s.code+`/`+own.Type+`/`+id+`"}`) {
-			r.marker = append(r.marker[:0], spaceTag(s.code)...)
-			m.text = r.marker
+			m.text = []byte(spaceTag(s.code))
 		}
 	}
 	return r.markMeta(p, &m, false)
@@ -102,22 +103,24 @@ func (r *rewriter) mark(own Pair, p *parts) error {
 
 // insert puts the whole of a marker at a place.
 func (r *rewriter) insert(at int, before string, m *marker, after string) {
-	from := len(r.made)
-	r.made = append(r.made, before...)
-	r.made = append(r.made, m.member...)
-	r.made = append(r.made, m.text...)
-	r.made = append(r.made, m.tail...)
-	r.made = append(r.made, m.closing...)
-	r.made = append(r.made, after...)
+	from, made := len(r.made), r.made
+	made = append(made, before...)
+	made = append(made, m.member...)
+	made = append(made, m.text...)
+	made = append(made, m.tail...)
+	made = append(made, m.closing...)
+	made = append(made, after...)
+	r.made = made
 	r.note(at, at, from)
 }
 
 // insertText puts the text of a marker that is a tag at a place.
 func (r *rewriter) insertText(at int, before string, m *marker, after string) {
-	from := len(r.made)
-	r.made = append(r.made, before...)
-	r.made = append(r.made, m.text...)
-	r.made = append(r.made, after...)
+	from, made := len(r.made), r.made
+	made = append(made, before...)
+	made = append(made, m.text...)
+	made = append(made, after...)
+	r.made = made
 	r.note(at, at, from)
 }
 

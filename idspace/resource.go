@@ -24,8 +24,8 @@ type parts struct {
 	ids, metas, idents, subs []span
 }
 
-// longestPart is the length of the longest name of a part that has no escapes.
-const longestPart = len("resourceType")
+// partNames are the names that part knows.
+var partNames = jsonscan.NewNames("resourceType", "id", "meta", "identifier", "entry", "parameter")
 
 // top looks at the resource that is all of raw, whose members are known.
 func (r *rewriter) top(members []jsonscan.Member) error {
@@ -35,11 +35,8 @@ func (r *rewriter) top(members []jsonscan.Member) error {
 	for i := range members {
 		m := &members[i]
 		name := r.raw[m.KeyStart+1 : m.KeyEnd-1]
-		switch {
-		case m.Escaped:
+		if m.Escaped {
 			name, _ = appendUnquoted(nil, name)
-		case len(name) > longestPart:
-			continue
 		}
 		if err := r.part(p, name, span{m.Start, m.End}); err != nil {
 			return err

@@ -107,6 +107,7 @@ type rewriter struct {
 func newRewriter(m mapper) *rewriter {
 	r := &rewriter{m: m, types: map[string]string{}}
 	r.wantFunc, r.visFunc = r.want, r.visit
+	r.walker.Listed = partNames
 	return r
 }
 
@@ -204,7 +205,7 @@ func (r *rewriter) visit(f *jsonscan.Field) error {
 			r.canonical(token)
 		}
 	case "div":
-		r.narrative(token)
+		r.narrative(f)
 	case "system":
 		r.disown(token)
 	default:
@@ -291,10 +292,9 @@ func (r *rewriter) canonical(token span) {
 }
 
 // narrative looks for links in XHTML.
-func (r *rewriter) narrative(token span) {
-	inside := r.raw[token.start+1 : token.end-1]
-	escapes := bytes.Contains(inside, []byte(`\u`))
-	if !escapes && !bytes.Contains(inside, []byte("href")) && !bytes.Contains(inside, []byte("src")) {
+func (r *rewriter) narrative(f *jsonscan.Field) {
+	token := span{f.Start, f.End}
+	if inside, _ := f.Inside(); !mayLink(inside) {
 		return
 	}
 	decoded, lone := r.text(token)
@@ -312,6 +312,28 @@ func (r *rewriter) narrative(token span) {
 			r.add(token, l.Start, t.inNarrative(l), false)
 		}
 		l.Text = "" // does not keep the narrative
+	}
+}
+
+// mayLink tells whether there may be an href or src in XHTML, as it stands in JSON. Nearly all narratives have some other attributes, and few those.
+func mayLink(inside []byte) bool {
+	if bytes.Contains(inside, []byte(`\u`)) {
+		return true // which may stand for any letter
+	}
+	for {
+		i := bytes.IndexByte(inside, '=')
+		if i < 0 {
+			return false
+		}
+		name := bytes.TrimRight(inside[:i], " ")
+		if bytes.HasSuffix(name, []byte("href")) || bytes.HasSuffix(name, []byte("src")) {
+			return true
+		}
+		// White space that is escaped in JSON, as \n or \t.
+		if n := len(name); n >= 2 && name[n-2] == '\\' {
+			return true
+		}
+		inside = inside[i+1:]
 	}
 }
 

@@ -63,8 +63,13 @@ func (prefixScheme) Name() string { return "prefix" }
 func (uuidScheme) Name() string   { return "uuidv5" }
 
 func (hashScheme) ID(space, typ, id string) string {
-	var buf [512]byte
-	sum := sha256.Sum256(appendParts(buf[:0], space, typ, id))
+	return hashID(appendPart(appendPart(nil, idLabel), space), typ, id)
+}
+
+// hashID is Hash's ID in the space that what is hashed begins with.
+func hashID(space []byte, typ, id string) string {
+	var buf [256]byte
+	sum := sha256.Sum256(appendPart(appendPart(append(buf[:0], space...), typ), id))
 	var out [hashLen]byte
 	for i := range hashLen / 8 { // base32 makes eight letters of five bytes.
 		five := uint64(sum[5*i])<<32 | uint64(binary.BigEndian.Uint32(sum[5*i+1:]))
@@ -81,13 +86,19 @@ const hashLen = 32
 
 const base32Lower = "abcdefghijklmnopqrstuvwxyz234567"
 
+// idLabel is the first part of what is hashed.
+const idLabel = "fhirsync idspace 1"
+
 // appendParts appends what is hashed. It must never change: the ids of all stored resources depend on it.
 func appendParts(dst []byte, space, typ, id string) []byte {
-	for _, part := range [...]string{"fhirsync idspace 1", space, typ, id} {
-		dst = binary.BigEndian.AppendUint64(dst, uint64(len(part)))
-		dst = append(dst, part...)
+	for _, part := range [...]string{idLabel, space, typ, id} {
+		dst = appendPart(dst, part)
 	}
 	return dst
+}
+
+func appendPart(dst []byte, part string) []byte {
+	return append(binary.BigEndian.AppendUint64(dst, uint64(len(part))), part...)
 }
 
 // hashShaped tells whether an id could be one of Hash's.

@@ -52,6 +52,8 @@ type Space struct {
 	pairs  bool
 	bases  map[string]struct{} // normalised
 	code   string              // the name, escaped
+	// hashed is what all that is hashed begins with; nil with another scheme than Hash.
+	hashed []byte
 	// markHead is what is written into meta, up to the type.
 	markHead string
 	pool     sync.Pool // of *rewriter
@@ -82,6 +84,9 @@ func New(o Options) (*Space, error) {
 		}
 	}
 	s := &Space{name: o.Name, scheme: o.Scheme, mark: o.Mark, canon: o.Canonicals, pairs: o.Pairs, bases: map[string]struct{}{}, code: escape(o.Name)}
+	if _, ok := s.scheme.(hashScheme); ok {
+		s.hashed = appendPart(appendPart(nil, idLabel), s.name)
+	}
 	s.markHead = spaceTag(s.code) + `,{"system":"` + OriginalSystem + `","code":"` + s.code + `/`
 	if s.mark == MarkSource {
 		s.markHead = `"` + SourcePrefix + s.code + `/`
@@ -127,13 +132,12 @@ func (s *Space) HasBase(url string) bool {
 // ID gives the id that the resource typ/id of this server has in this space. It takes any text: what is neither a type nor an id gets an id
 // too, and one of its own. It never fails and is the same in every process, for ever.
 func (s *Space) ID(typ, id string) string {
-	hash := hashScheme{}
-	if _, ok := s.scheme.(hashScheme); ok {
-		return hash.ID(s.name, typ, id)
+	if s.hashed != nil {
+		return hashID(s.hashed, typ, id)
 	}
 	out := s.scheme.ID(s.name, typ, id)
 	if !usable(out) || hashShaped(out) {
-		return hash.ID(s.name, typ, id)
+		return hashScheme{}.ID(s.name, typ, id)
 	}
 	return out
 }

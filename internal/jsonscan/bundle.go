@@ -83,8 +83,8 @@ func (b *Bundle) Split(page []byte) error {
 		err = p.h.bad
 	}
 	// A text of the page itself that cannot be read is as good as absent.
-	b.Header, _, _ = b.w.header(page, &p.h, token{})
-	b.Type, _ = b.w.name(page, p.typ)
+	b.Header, _, _ = b.w.header(page, &p.h, &token{})
+	b.Type, _ = b.w.name(page, &p.typ)
 	if b.ResourceType != "Bundle" && (err == nil || b.ResourceType != "") {
 		clear(b.Links)
 		clear(b.Entries)
@@ -270,8 +270,8 @@ func (p *pageReader) link(missing bool) error {
 		}
 	}
 	var link Link
-	link.Relation, _ = b.w.name(s.buf, relation)
-	link.URL, _ = b.w.string(s.buf, url)
+	link.Relation, _ = b.w.name(s.buf, &relation)
+	link.URL, _ = b.w.string(s.buf, &url)
 	b.Links = append(b.Links, link)
 	return nil
 }

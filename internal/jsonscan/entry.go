@@ -146,15 +146,15 @@ func (r *entryReader) fill(e *Entry, w *writer) {
 		r.h = head{bad: r.h.bad}
 	}
 	var err error
-	if e.Header, e.FullURL, err = w.header(buf, &r.h, r.fullURL); err != nil {
+	if e.Header, e.FullURL, err = w.header(buf, &r.h, &r.fullURL); err != nil {
 		r.h.fail(err)
 	}
-	if e.Mode, err = w.name(buf, r.mode); err != nil {
+	if e.Mode, err = w.name(buf, &r.mode); err != nil {
 		r.h.fail(err)
 	}
 	if r.status.kind == '0' && isDigits(r.status.bytes(buf)) {
 		e.Status = w.known(r.status.bytes(buf))
-	} else if e.Status, err = w.name(buf, r.status); err != nil {
+	} else if e.Status, err = w.name(buf, &r.status); err != nil {
 		r.h.fail(err)
 	}
 	e.Err = r.h.bad

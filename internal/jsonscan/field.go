@@ -11,10 +11,13 @@ type Field struct {
 	escaped bool
 }
 
+// levels are those that are open around the string.
+func (f *Field) levels() []level { return f.w.levels[:f.w.open] }
+
 // Key gives the decoded name of the member that the string, or the array
 // holding it, is the value of. The caller must not change it.
 func (f *Field) Key() []byte {
-	top := &f.w.levels[len(f.w.levels)-1]
+	top := &f.levels()[f.w.open-1]
 	if !top.escaped {
 		return f.w.name(top)
 	}
@@ -48,8 +51,8 @@ const MaxPath = 4096
 func (f *Field) AppendPath(dst []byte) []byte {
 	most := len(dst) + MaxPath
 	first := true
-	for i := range f.w.levels {
-		l := &f.w.levels[i]
+	for i := range f.levels() {
+		l := &f.levels()[i]
 		if l.array {
 			continue
 		}
@@ -73,8 +76,8 @@ func (f *Field) AppendPath(dst []byte) []byte {
 // Depth gives the number of names in Path: 1 for a member of the root object.
 func (f *Field) Depth() int {
 	n := 0
-	for i := range f.w.levels {
-		if !f.w.levels[i].array {
+	for i := range f.levels() {
+		if !f.levels()[i].array {
 			n++
 		}
 	}
@@ -83,8 +86,8 @@ func (f *Field) Depth() int {
 
 // InContained tells whether the string is below the root's member contained.
 func (f *Field) InContained() bool {
-	for i := range f.w.levels {
-		if l := &f.w.levels[i]; !l.array {
+	for i := range f.levels() {
+		if l := &f.levels()[i]; !l.array {
 			return f.w.meaning(l) == meansContained
 		}
 	}
@@ -94,8 +97,8 @@ func (f *Field) InContained() bool {
 // InExtension tells whether the string is below a member extension or
 // modifierExtension, on whatever level that stands.
 func (f *Field) InExtension() bool {
-	for i := range f.w.levels {
-		if l := &f.w.levels[i]; !l.array && f.w.meaning(l) == meansExtension {
+	for i := range f.levels() {
+		if l := &f.levels()[i]; !l.array && f.w.meaning(l) == meansExtension {
 			return true
 		}
 	}
@@ -131,7 +134,7 @@ func (f *Field) Parent() []byte {
 	if i <= 0 {
 		return nil
 	}
-	return f.w.name(&f.w.levels[i-1])
+	return f.w.name(&f.levels()[i-1])
 }
 
 // Object gives the place where the innermost object that the string stands in begins; -1 if there is none.
@@ -140,13 +143,13 @@ func (f *Field) Object() int {
 	if i < 0 {
 		return -1
 	}
-	return f.w.levels[i].start
+	return f.levels()[i].start
 }
 
 // inner gives the index of the innermost object.
 func (f *Field) inner() int {
-	i := len(f.w.levels) - 1
-	for i >= 0 && f.w.levels[i].array {
+	i := f.w.open - 1
+	for i >= 0 && f.levels()[i].array {
 		i--
 	}
 	return i

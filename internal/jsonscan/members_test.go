@@ -3,6 +3,7 @@ package jsonscan_test
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 
@@ -73,6 +74,31 @@ func TestWalkMembersAllocatesNothing(t *testing.T) {
 	}
 }
 
+// With Listed, the members asked for are the same, and of others no more than there are.
+func checkListed(t *testing.T, raw []byte) {
+	t.Helper()
+	names := []string{"a", "id", "resourceType", ""}
+	var all, some jsonscan.Walker
+	some.Listed = jsonscan.NewNames(names...)
+	want, wantErr := all.WalkMembers(raw, nil, nil)
+	got, gotErr := some.WalkMembers(raw, nil, nil)
+	if (wantErr == nil) != (gotErr == nil) {
+		t.Fatalf("%.200s: %v, %v", raw, wantErr, gotErr)
+	}
+	for _, m := range want {
+		if len(got) > 0 && got[0] == m {
+			got = got[1:]
+			continue
+		}
+		if m.Escaped || slices.Contains(names, string(raw[m.KeyStart+1:m.KeyEnd-1])) {
+			t.Fatalf("%.200s: %s is not listed", raw, raw[m.KeyStart:m.KeyEnd])
+		}
+	}
+	if len(got) > 0 {
+		t.Fatalf("%.200s: %v is none", raw, got)
+	}
+}
+
 func FuzzWalkMembers(f *testing.F) {
 	for _, s := range seeds() {
 		f.Add(s)
@@ -81,6 +107,7 @@ func FuzzWalkMembers(f *testing.F) {
 		var w jsonscan.Walker
 		for range 2 {
 			checkMembers(t, &w, raw)
+			checkListed(t, raw)
 		}
 	})
 }

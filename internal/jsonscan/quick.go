@@ -18,8 +18,10 @@ func (s *scanner) quickHead(h *head) bool {
 		i       = skipSpace(buf, start+1)
 		kinds   = uint64(1) // the open brackets, the innermost one lowest: 1 is an object
 		depth   = 1         // how many
+		meta    bool        // the one on level 2 is meta
 		end     int
 		escaped bool
+		known   *token
 	)
 	if i < len(buf) && buf[i] == '}' {
 		s.pos = i + 1
@@ -41,50 +43,67 @@ name: // of a member, at buf[i]
 	} else if end, escaped = stringEnd(buf, end); end < 0 {
 		goto no
 	}
-	if depth == 1 {
+	if depth > 2 || depth == 2 && !meta {
+		if i = afterColon(buf, end); i < 0 {
+			goto no
+		}
+		goto value
+	}
+	known = nil
+	{
 		text := buf[i+1 : end-1]
 		if escaped {
 			text = s.unescape(token{start: i, end: end})
 		}
-		if i = afterColon(buf, end); i < 0 {
+		if i = afterColon(buf, end); i < 0 || i >= len(buf) {
 			goto no
 		}
-		var known *token
-		switch string(text) {
-		case "resourceType":
-			known = &h.typ
-		case "id":
-			known = &h.id
-		case "meta":
-			s.pos = i
-			if err := s.meta(h); err != nil || s.pos == i {
+		if depth == 1 {
+			switch string(text) {
+			case "resourceType":
+				known = &h.typ
+			case "id":
+				known = &h.id
+			case "meta":
+				meta = buf[i] == '{'
+			}
+			if known != nil && (known.kind != 0 || buf[i] != '"') {
 				goto no
 			}
-			i = s.pos
-			goto after
-		default:
-			goto value
+		} else {
+			switch string(text) {
+			case "versionId":
+				known = &h.version
+			case "lastUpdated":
+				known = &h.updated
+			case "tag":
+				s.pos = i
+				if err := s.tags(h); err != nil || s.pos == i {
+					goto no
+				}
+				i = s.pos
+				goto after
+			}
+			if known != nil {
+				*known = token{}
+			}
 		}
-		if i >= len(buf) || buf[i] != '"' || known.kind != 0 {
-			goto no
-		}
-		if end, escaped = stringEnd(buf, i+1); end < 0 {
-			goto no
-		}
-		*known = token{start: i, end: end, kind: '"', escaped: escaped}
-		i = end
-		goto after
 	}
-	if i = afterColon(buf, end); i < 0 {
+	if known == nil || buf[i] != '"' {
+		goto value
+	}
+	if end, escaped = stringEnd(buf, i+1); end < 0 {
 		goto no
 	}
+	*known = token{start: i, end: end, kind: '"', escaped: escaped}
+	i = end
+	goto after
 
 value: // of which buf[i] must be the first byte
 	if i >= len(buf) {
 		goto no
 	}
-	switch c := buf[i]; classes[c] {
-	case classQuote:
+	if buf[i] == '"' { // as most are, which is why it is asked first
 		for end = i + 1; end+8 <= len(buf); end += 8 {
 			if m := quoteOrEscape(binary.LittleEndian.Uint64(buf[end:])); m != 0 {
 				end += bits.TrailingZeros64(m) >> 3
@@ -96,6 +115,9 @@ value: // of which buf[i] must be the first byte
 		} else if i, _ = stringEnd(buf, end); i < 0 {
 			goto no
 		}
+		goto after
+	}
+	switch c := buf[i]; classes[c] {
 	case classOpen:
 		if depth == quickDepth {
 			goto no
@@ -141,6 +163,7 @@ pop: // the bracket that closes at buf[i]
 	i++
 	kinds >>= 1
 	if depth--; depth > 0 {
+		meta = meta && depth > 1
 		goto after
 	}
 	s.pos = i

@@ -13,8 +13,12 @@ type Walker struct {
 	// Likely, if it is set, holds all names that want may accept. want is then asked about these, and of all others only about a few.
 	Likely *Names
 
+	// Listed, if it is set, holds the names of members that WalkMembers is asked for. It then leaves out nearly all others.
+	Listed *Names
+
 	raw    []byte
-	levels []level
+	levels []level // space for them
+	open   int     // how many of them are, while visit is called
 	field  Field
 	want   func(key []byte) bool
 	visit  func(f *Field) error
@@ -66,7 +70,6 @@ func (w *Walker) Walk(raw []byte, want func(key []byte) bool, visit func(f *Fiel
 	if w.levels == nil {
 		w.levels = w.first[:0]
 	}
-	w.levels = w.levels[:0]
 	w.field.w = w
 	err := w.walk()
 	w.raw, w.want, w.visit = nil, nil, nil
@@ -81,7 +84,7 @@ type Member struct {
 	Escaped          bool // the name has escapes
 }
 
-// WalkMembers is Walk, and gives the members of the root object, in document
+// WalkMembers is Walk, and gives the members of the root object (see Listed), in document
 // order and with all duplicates; none if the root is not an object. They are
 // valid until the Walker is used again. An error leaves none.
 func (w *Walker) WalkMembers(raw []byte, want func(key []byte) bool, visit func(f *Field) error) ([]Member, error) {
@@ -95,26 +98,11 @@ func (w *Walker) WalkMembers(raw []byte, want func(key []byte) bool, visit func(
 	if err != nil {
 		return nil, err
 	}
-	// A value ends where what follows it begins, but for a comma and white space.
-	end := len(raw)
-	for i := len(members) - 1; i >= 0; i-- {
-		m := &members[i]
-		m.End = spaceStart(raw, spaceStart(raw, end)-len("}"))
-		end = m.KeyStart
-	}
 	return members, nil
 }
 
 // maxMembers is for how many members a Walker keeps space.
 const maxMembers = 1024
-
-// spaceStart gives the index where the white space before raw[i] begins.
-func spaceStart(raw []byte, i int) int {
-	for i > 0 && raw[i-1] <= ' ' {
-		i--
-	}
-	return i
-}
 
 // trim gives up scratch space that has grown too large.
 func (w *Walker) trim() {
@@ -129,7 +117,8 @@ func (w *Walker) trim() {
 func (w *Walker) walk() error {
 	var (
 		raw     = w.raw
-		levels  = w.levels // w has them only while visit is called
+		levels  = w.levels[:0]
+		past    int // behind the last value
 		i       = skipSpace(raw, 0)
 		top     *level // the innermost level, nil outside of all
 		end     int
@@ -140,8 +129,7 @@ value: // of which raw[i] must be the first byte
 	if i >= len(raw) {
 		return endAt(len(raw))
 	}
-	switch c := raw[i]; c {
-	case '"':
+	if raw[i] == '"' { // as most are, which is why it is asked first
 		// What is plain is looked at here, and the rest of it, from where it stops being plain, in strictString. See there.
 		for end = i + 1; end+8 <= len(raw); end += 8 {
 			if m := notPlain(binary.LittleEndian.Uint64(raw[end:])); m != 0 {
@@ -155,7 +143,7 @@ value: // of which raw[i] must be the first byte
 			return stringError(raw, i+1)
 		}
 		if w.want != nil && top != nil && (w.Likely == nil || top.escaped || w.Likely.may(raw[top.nameStart:top.nameEnd])) && w.wants(top) {
-			w.levels = levels
+			w.open = len(levels)
 			w.field.Start, w.field.End, w.field.escaped = i, end, escaped
 			if err := w.visit(&w.field); err != nil {
 				return err
@@ -163,6 +151,8 @@ value: // of which raw[i] must be the first byte
 		}
 		i = end
 		goto after
+	}
+	switch c := raw[i]; c {
 	case '{', '[':
 		if len(levels) == MaxDepth {
 			return depthAt(i)
@@ -172,6 +162,7 @@ value: // of which raw[i] must be the first byte
 			levels = levels[:len(levels)+1]
 		} else {
 			levels = append(levels, level{})
+			w.levels = levels
 		}
 		top = &levels[len(levels)-1]
 		*top = level{array: c == '[', start: i}
@@ -203,6 +194,7 @@ value: // of which raw[i] must be the first byte
 	}
 
 after: // a value, where raw[i] goes on
+	past = i
 	if top == nil {
 		if i = skipSpace(raw, i); i < len(raw) {
 			return syntaxAt(i, "data after the value")
@@ -232,9 +224,13 @@ after: // a value, where raw[i] goes on
 pop: // the level that closes at raw[i]
 	i++
 	levels = levels[:len(levels)-1]
-	top = nil
 	if len(levels) > 0 {
 		top = &levels[len(levels)-1]
+		goto after
+	}
+	top = nil
+	if w.listing {
+		w.ended(past)
 	}
 	goto after
 
@@ -267,9 +263,19 @@ name: // of a member, at raw[i]
 	}
 	i = skipSpace(raw, i+1)
 	if len(levels) == 1 && w.listing {
-		w.members = append(w.members, Member{KeyStart: top.nameStart - 1, KeyEnd: top.nameEnd + 1, Start: i, Escaped: top.escaped})
+		w.ended(past)
+		if w.Listed == nil || escaped || w.Listed.may(raw[top.nameStart:top.nameEnd]) {
+			w.members = append(w.members, Member{KeyStart: top.nameStart - 1, KeyEnd: top.nameEnd + 1, Start: i, Escaped: escaped})
+		}
 	}
 	goto value
+}
+
+// ended notes where a value of the root's ended, if its member is listed and it was not noted before.
+func (w *Walker) ended(at int) {
+	if n := len(w.members) - 1; n >= 0 && w.members[n].End == 0 {
+		w.members[n].End = at
+	}
 }
 
 // wants tells whether the strings that stand directly on this level are asked

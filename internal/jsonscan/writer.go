@@ -24,13 +24,13 @@ type span struct{ start, end int }
 
 // header makes the Header that h has the places of, and the text of one more
 // token. A text with a broken escape is empty, and an error.
-func (w *writer) header(buf []byte, h *head, extra token) (out Header, extraText string, err error) {
+func (w *writer) header(buf []byte, h *head, extra *token) (out Header, extraText string, err error) {
 	out.Subsetted = h.subsetted
-	out.ResourceType, err = w.name(buf, h.typ)
+	out.ResourceType, err = w.name(buf, &h.typ)
 	w.text = w.text[:0]
-	id := w.add(buf, h.id, &err)
-	version := w.add(buf, h.version, &err)
-	updated := w.add(buf, h.updated, &err)
+	id := w.add(buf, &h.id, &err)
+	version := w.add(buf, &h.version, &err)
+	updated := w.add(buf, &h.updated, &err)
 	last := w.add(buf, extra, &err)
 	if len(w.text) > 0 {
 		all := string(w.text)
@@ -43,7 +43,7 @@ func (w *writer) header(buf []byte, h *head, extra token) (out Header, extraText
 }
 
 // add appends the text of a token, if it is a string, to w.text.
-func (w *writer) add(buf []byte, t token, err *error) (sp span) {
+func (w *writer) add(buf []byte, t *token, err *error) (sp span) {
 	sp.start = len(w.text)
 	switch {
 	case t.kind != '"':
@@ -63,14 +63,14 @@ func (w *writer) add(buf []byte, t token, err *error) (sp span) {
 }
 
 // string gives the text of one token in a string of its own.
-func (w *writer) string(buf []byte, t token) (text string, err error) {
+func (w *writer) string(buf []byte, t *token) (text string, err error) {
 	w.text = w.text[:0]
 	w.add(buf, t, &err)
 	return string(w.text), err
 }
 
 // name gives the text of a token that is likely to have come before.
-func (w *writer) name(buf []byte, t token) (text string, err error) {
+func (w *writer) name(buf []byte, t *token) (text string, err error) {
 	if t.kind == '"' && !t.escaped {
 		return w.known(t.text(buf)), nil
 	}
