@@ -171,3 +171,11 @@ func (c *Client) claimName(name, base string) error {
 	c.names[name] = base
 	return nil
 }
+
+// knows tells whether resources of a server have this name in their keys.
+func (c *Client) knows(name string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_, known := c.names[name]
+	return known
+}

@@ -166,8 +166,7 @@ func binaryID(t *refs.Target) string {
 	if t.ID != "" {
 		return t.ID
 	}
-	sum := sha256.Sum256([]byte(t.URL))
-	return "content-" + hex.EncodeToString(sum[:16])
+	return ContentID(t.URL)
 }
 
 // content brings one content and ends its obligation. The error means that the run is over.
@@ -283,6 +282,11 @@ func (w *wave) bring(ctx context.Context, t *refs.Target, a *attachment) (came b
 	wrong := ""
 	for i, how := range w.manners() {
 		got, why := w.askContent(ctx, t, a, address, how)
+		if why != nil {
+			if got = w.redirected(ctx, a, why); got != nil {
+				why = nil
+			}
+		}
 		if w.ctx.Err() != nil {
 			return false, nil, context.Cause(w.ctx)
 		}
@@ -328,10 +332,7 @@ func (w *wave) bring(ctx context.Context, t *refs.Target, a *attachment) (came b
 func (w *wave) askContent(ctx context.Context, t *refs.Target, a *attachment, address *url.URL, how manner) (*brought, *ServerError) {
 	accept := "application/fhir+json"
 	if how == inItself {
-		accept = "*/*"
-		if mt, _, err := mime.ParseMediaType(a.ContentType); err == nil && !isFHIRType(mt) {
-			accept = mt
-		}
+		accept = acceptFor(a)
 	}
 	start := time.Now()
 	var head jsonscan.Header
@@ -404,6 +405,14 @@ func (w *wave) askContent(ctx context.Context, t *refs.Target, a *attachment, ad
 		return nil, fail
 	}
 	return got, nil
+}
+
+// acceptFor gives what is asked for when a content is wanted as itself.
+func acceptFor(a *attachment) string {
+	if mt, _, err := mime.ParseMediaType(a.ContentType); err == nil && !isFHIRType(mt) {
+		return mt
+	}
+	return "*/*"
 }
 
 // named tells whether the id of a target is that of a Binary, and not one made of an address.
@@ -544,27 +553,14 @@ func (w *wave) takeContent(t *refs.Target, a *attachment, got *brought) error {
 	switch {
 	case raw == nil:
 		op = "content"
-		made := struct {
-			ResourceType string `json:"resourceType"`
-			ID           string `json:"id"`
-			Meta         *struct {
-				Source string `json:"source"`
-			} `json:"meta,omitempty"`
-			ContentType string `json:"contentType,omitempty"`
-			Data        []byte `json:"data"`
-		}{ResourceType: "Binary", ID: id, ContentType: got.contentType(a), Data: got.data}
+		source := ""
 		if !named(t) {
-			made.Meta = &struct {
-				Source string `json:"source"`
-			}{Source: t.URL}
+			source = t.URL
 		}
-		var buf bytes.Buffer
-		e := json.NewEncoder(&buf)
-		e.SetEscapeHTML(false)
-		if err := e.Encode(made); err != nil {
+		var err error
+		if raw, err = makeBinary(id, source, got.contentType(a), got.data); err != nil {
 			return err
 		}
-		raw = bytes.TrimSuffix(buf.Bytes(), []byte("\n"))
 		got.head = jsonscan.Header{ResourceType: "Binary", ID: id}
 	case got.head.ID != "":
 		id = got.head.ID
@@ -574,6 +570,30 @@ func (w *wave) takeContent(t *refs.Target, a *attachment, got *brought) error {
 	}}}
 	_, err := w.takeIn(b, raw, source{op: op, typ: "Binary", strategy: w.strategy.Name(), read: true, companion: true, unattributed: true})
 	return err
+}
+
+// makeBinary makes a Binary of a content. source is where it came from, where its id does not say so.
+func makeBinary(id, source, contentType string, data []byte) ([]byte, error) {
+	type meta struct {
+		Source string `json:"source"`
+	}
+	made := struct {
+		ResourceType string `json:"resourceType"`
+		ID           string `json:"id"`
+		Meta         *meta  `json:"meta,omitempty"`
+		ContentType  string `json:"contentType,omitempty"`
+		Data         []byte `json:"data"`
+	}{ResourceType: "Binary", ID: id, ContentType: contentType, Data: data}
+	if source != "" {
+		made.Meta = &meta{Source: source}
+	}
+	var buf bytes.Buffer
+	e := json.NewEncoder(&buf)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(made); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSuffix(buf.Bytes(), []byte("\n")), nil
 }
 
 // putContent hands a content to the store's ContentStore. A Binary that belongs to another patient is not stored.

@@ -12,9 +12,12 @@ import (
 // frontier is what the record refers to and what became of it. It is guarded by run.mu.
 type frontier struct {
 	refs.Frontier
+	elsewhere *elsewhere // nil: no other server is asked
 
 	// away are absolute references, as written, to bases that are not known to be this server's. Another page can still show that they are.
 	away map[string]*away
+	// look are resources to be read again for the addresses in them, which a saved state does not keep: by Type/id.
+	look []string
 	// open are targets that were taken and have not come: a saved state must not forget them.
 	open map[string]refs.Target
 	// gone are those that were not there when they were read by themselves, in this sync or lately, by Type/id.
@@ -34,6 +37,10 @@ type away struct {
 	hops  refs.Hops
 	found refs.Found
 	count int
+
+	from  string // Type/id of a resource that holds it, where it is an attachment's
+	tried bool   // it was asked for elsewhere, and why says why it did not come
+	why   refs.Reason
 }
 
 // missing is a target that is not there.
@@ -108,7 +115,9 @@ func (f *frontier) note(typ, id string, urns map[string]bool, found []refs.Found
 		switch {
 		case x.Ref.Kind == refs.URN && urns[x.Ref.ID]:
 			continue // it is on the same page.
-		case x.Ref.Kind == refs.Absolute && !f.Here(x.Ref.Base) && (x.Source == refs.FromReference || x.Source == refs.FromAttachment && !f.Content(x.Text)) && f.hold(typ, hops, x):
+		case x.Ref.Kind == refs.Absolute && !f.Here(x.Ref.Base) && (x.Source == refs.FromReference || x.Source == refs.FromAttachment && !f.Content(x.Text)) && f.hold(typ, id, hops, x):
+			continue
+		case f.elsewhere != nil && x.Source == refs.FromAttachment && x.Ref.Kind != refs.Relative && !f.Content(x.Text) && hostIn(x.Text) != "" && f.hold(typ, id, hops, x):
 			continue
 		}
 		f.Add(typ, hops, *x)
@@ -116,27 +125,40 @@ func (f *frontier) note(typ, id string, urns map[string]bool, found []refs.Found
 }
 
 // hold keeps a reference to elsewhere until all pages have come.
-func (f *frontier) hold(typ string, hops refs.Hops, x *refs.Found) bool {
+func (f *frontier) hold(typ, id string, hops refs.Hops, x *refs.Found) bool {
 	if known := f.away[x.Text]; known != nil {
 		known.count++
 		known.hops = min(known.hops, hops)
 		return true
 	}
+	if f.elsewhere.came(x.Text) {
+		return true
+	}
 	if len(f.away) >= maxAway {
 		return false
 	}
-	f.away[x.Text] = &away{typ: typ, hops: hops, found: *x, count: 1}
+	a := &away{typ: typ, hops: hops, found: *x, count: 1}
+	f.away[x.Text] = a
+	if x.Source == refs.FromAttachment {
+		a.from = typ + "/" + id
+		f.elsewhere.soon(x.Text)
+	}
 	return true
 }
 
 // settleAway follows those references to elsewhere of which it has turned out that they lead to this server, or, at the end, counts all.
 func (f *frontier) settleAway(all bool) {
 	for text, a := range f.away {
-		if !all && !f.Here(a.found.Ref.Base) {
+		here := f.Here(a.found.Ref.Base) || a.tried && f.Content(text)
+		switch {
+		case !all && !here:
 			continue
-		}
-		for range a.count {
-			f.Add(a.typ, a.hops, a.found)
+		case a.why != "" && !here:
+			f.Skip(refs.Skipped{Reason: a.why, Host: hostIn(text), Count: a.count})
+		default:
+			for range a.count {
+				f.Add(a.typ, a.hops, a.found)
+			}
 		}
 		delete(f.away, text)
 	}

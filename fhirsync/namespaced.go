@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/fhirsync/fhirsync-go/idspace"
 )
@@ -25,6 +26,10 @@ import (
 //     resources that next holds already may be passed over;
 //   - VersionID and LastUpdated;
 //   - Origin.Key, which is the source's Key.
+//
+// What a sync got from other servers (see [Elsewhere]) has the base URL of its server as Key.Server, and gets ids that no space has: those of a space that
+// is named "elsewhere " and that base URL, so that they are never those of a server that has a space of its own, whatever that is called. Their marker
+// names that space. References to them stay absolute, as the record has them.
 //
 // The delivered bytes are never written to; next gets memory of its own. A resource that cannot be rewritten (its bytes are not JSON, name
 // another identity than its Key, or leave no place for the marker) is rejected with a [*RejectError], and so is what next rejects, under the
@@ -98,13 +103,13 @@ func (n *namespaced) Put(ctx context.Context, batch Batch) error {
 }
 
 func (n *namespaced) put(ctx context.Context, batch Batch, next func(context.Context, Batch) error) error {
-	space, err := n.space(batch.Server)
+	own, err := n.space(batch.Server)
 	if err != nil {
 		return err
 	}
 	out := batch
 	if batch.PatientID != "" {
-		out.PatientID = space.ID("Patient", batch.PatientID)
+		out.PatientID = own.ID("Patient", batch.PatientID)
 	}
 	out.Resources = make([]Resource, len(batch.Resources))
 	order := make([]int, len(batch.Resources))
@@ -117,7 +122,7 @@ func (n *namespaced) put(ctx context.Context, batch Batch, next func(context.Con
 		}
 	}
 	i := -1
-	for rewritten, err := range space.RewriteAll(raws) {
+	for rewritten, err := range own.RewriteAll(raws) {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -125,10 +130,16 @@ func (n *namespaced) put(ctx context.Context, batch Batch, next func(context.Con
 		order[i] = i
 		res := &out.Resources[i]
 		*res = batch.Resources[i]
+		if err == nil && res.Server != batch.Server {
+			var space *idspace.Space
+			if space, err = elsewhereSpace(own, res.Server); err == nil {
+				rewritten, err = space.Rewrite(res.Raw)
+			}
+		}
 		switch {
 		case err != nil:
 			rejected[i] = err
-		case rewritten.Type != res.Type || rewritten.ID != res.ID || res.Server != batch.Server:
+		case rewritten.Type != res.Type || rewritten.ID != res.ID:
 			rejected[i] = errOtherIdentity
 		default:
 			if res.Origin.Key == (Key{}) { // else the source is further back.
@@ -147,6 +158,14 @@ func (n *namespaced) put(ctx context.Context, batch Batch, next func(context.Con
 	}
 	out.Resources = sorted
 	return backToSource("Namespaced", next(ctx, out), order)
+}
+
+// elsewhereSpace gives the space of what came from another server. own is that of the server whose record it belongs to.
+func elsewhereSpace(own *idspace.Space, server string) (*idspace.Space, error) {
+	if !strings.HasPrefix(server, "https://") {
+		return nil, errOtherIdentity // no other server is asked in another way.
+	}
+	return own.Elsewhere(server)
 }
 
 func compareKeys(a, b Key) int {
@@ -229,6 +248,11 @@ func (s namespacedContents) PutContent(ctx context.Context, c Content) error {
 	}
 	if c.PatientID != "" {
 		c.PatientID = space.ID("Patient", c.PatientID)
+	}
+	if c.Key.Server != c.Server {
+		if space, err = elsewhereSpace(space, c.Key.Server); err != nil {
+			return &RejectError{Rejected: map[int]error{0: err}}
+		}
 	}
 	c.Key.ID = space.ID(c.Key.Type, c.Key.ID)
 	return s.next.PutContent(ctx, c)

@@ -47,6 +47,9 @@ type Report struct {
 	Types map[string]TypeReport `json:"types"`
 	// Gaps are what did not come, or not provably, in order of type, reason and ref.
 	Gaps []Gap `json:"gaps"`
+	// Elsewhere is what came from other servers, by host, where SyncOptions.Elsewhere had them asked: by this sync, not by one that it went
+	// on with.
+	Elsewhere []ElsewhereReport `json:"elsewhere,omitempty"`
 	// Repairs counts what was repaired (see Repair), in resources that were received and in the pages they came on.
 	Repairs map[RepairKind]int `json:"repairs,omitempty"`
 	// Notes are what the server said or did that is worth knowing and is no gap.

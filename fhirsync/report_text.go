@@ -50,6 +50,7 @@ func (r *Report) String() string {
 	}
 	r.writeTypes(&b)
 	r.writeGaps(&b)
+	r.writeElsewhere(&b)
 	r.writeRepairs(&b)
 	if len(r.Notes) > 0 {
 		b.WriteString("  notes\n")
@@ -99,6 +100,22 @@ func (r *Report) writeTypes(b *strings.Builder) {
 			evidence = "-"
 		}
 		fmt.Fprintf(b, "  %-*s  %8d  %8d  %9d  %8s  %s\n", wide, name, t.Received, t.Stored, t.Unchanged, expected, evidence)
+	}
+}
+
+// printableHost is printable for a host with its port.
+func printableHost(host string) string {
+	name, port, found := strings.Cut(host, ":")
+	if !found {
+		return printable(host, 255)
+	}
+	return printable(name, 255) + ":" + printable(port, 5)
+}
+
+// writeElsewhere says what came from other servers.
+func (r *Report) writeElsewhere(b *strings.Builder) {
+	for _, h := range r.Elsewhere {
+		fmt.Fprintf(b, "  from %s: %s, %s, %s\n", printableHost(h.Host), counted(h.Resources, "resource"), counted(h.Contents, "content"), counted(h.Requests, "request"))
 	}
 }
 
@@ -167,7 +184,7 @@ func (g Gap) line() string {
 		text = what + ": " + text
 	}
 	if g.Host != "" {
-		text += ": " + printable(g.Host, 255)
+		text += ": " + printableHost(g.Host)
 	}
 	if g.Count > 1 && !strings.Contains(text, itoa(g.Count)) {
 		text += " (" + itoa(g.Count) + ")"

@@ -186,6 +186,8 @@ func (r *run) sync(ctx context.Context, store Store) (*Report, error) {
 	defer stop()
 	go r.writer.loop(storeCtx)
 
+	r.beginElsewhere()
+	defer r.front.elsewhere.close()
 	r.loadLearned(ctx)
 	err := r.resume(storeCtx)
 	if err == nil {
@@ -195,6 +197,7 @@ func (r *run) sync(ctx context.Context, store Store) (*Report, error) {
 		err = cause
 	}
 	interrupted := err != nil
+	r.front.elsewhere.close()
 	r.ledger.close(interrupted, err)
 	r.writer.close()
 	if failed := r.storeErr(); failed != nil && !interrupted {
@@ -282,7 +285,7 @@ func (r *run) pass() error {
 func (r *run) complete(ctx context.Context) error {
 	const rounds = 10 // two are usual; the rest is for servers that change under our eyes.
 	for range rounds {
-		for _, step := range []func(context.Context) error{r.resolveDoubts, r.confirmForms, r.tryAgain, r.readAgain, r.decide, r.followReferences, r.verify, r.takeAsides} {
+		for _, step := range []func(context.Context) error{r.resolveDoubts, r.confirmForms, r.tryAgain, r.readAgain, r.decide, r.lookAgain, r.followReferences, r.askElsewhere, r.verify, r.takeAsides} {
 			if err := step(ctx); err != nil {
 				return err
 			}
@@ -479,6 +482,7 @@ func (r *run) finish(ctx context.Context, err error, interrupted bool) (*Report,
 	rep.ResumedFrom = r.resumedFrom
 	rep.Quirks = r.server.quirks.names()
 	rep.Interrupted = interrupted
+	rep.Elsewhere = r.front.elsewhere.report()
 	rep.Scope = r.granted()
 	r.mu.Lock()
 	rep.NotBefore = r.notBefore

@@ -56,6 +56,8 @@ type SyncOptions struct {
 	// References says how far references are followed and which of them. The zero value follows all that lead to the same server, as far as
 	// they lead, but never to another patient.
 	References refs.Policy
+	// Elsewhere lets references and contents be fetched from other servers, without any credential. nil: no other server is asked.
+	Elsewhere *Elsewhere
 	// AlsoPatients are further logical ids of the same person on this server: payers keep one Patient per plan year. Their records are
 	// asked for one after the other and are part of this one. Such a sync cannot be resumed.
 	AlsoPatients []string

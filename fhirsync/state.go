@@ -42,6 +42,8 @@ type savedState struct {
 	Types map[string]savedType `json:"types"`
 	Want  []savedTarget        `json:"want,omitempty"`
 	Away  []savedAway          `json:"away,omitempty"`
+	// Look are resources that name addresses elsewhere which are not kept here.
+	Look []string `json:"look,omitempty"`
 	// Gone are targets that were not there, in a finished sync too.
 	Gone    []savedGone    `json:"gone,omitempty"`
 	Again   []string       `json:"again,omitempty"`
@@ -112,7 +114,7 @@ type savedGone struct {
 // stateKey names the state of a sync: the same server, patient, options and strategy give the same key. It holds no id.
 func (r *run) stateKey() string {
 	h := sha256.New()
-	for _, part := range append([]string{r.server.name, r.server.base.String(), r.patientID, r.strategy.Name(), strings.Join(r.opts.AlsoPatients, "/")}, append(r.report.Filter, policyParts(r.opts.References)...)...) {
+	for _, part := range append([]string{r.server.name, r.server.base.String(), r.patientID, r.strategy.Name(), strings.Join(r.opts.AlsoPatients, "/")}, slices.Concat(r.report.Filter, policyParts(r.opts.References), r.opts.Elsewhere.parts())...) {
 		_, _ = h.Write(append([]byte(part), 0)) // a hash does not fail.
 	}
 	return "fhirsync-sync-" + hex.EncodeToString(h.Sum(nil)[:16])
@@ -248,6 +250,7 @@ func (r *run) restore(s *savedState) {
 			Path: a.Path, Source: a.Source, Text: a.Text, Ref: refs.Parse(a.Text),
 		}}
 	}
+	r.front.look = s.Look
 	for _, ref := range s.Again {
 		r.rereads[ref] = reread{why: "came broken or in parts", from: source{op: "search", strategy: r.strategy.Name(), unattributed: true}}
 	}
@@ -431,10 +434,7 @@ func (r *run) snapshot() []byte {
 	slices.SortFunc(s.Want, func(a, b savedTarget) int {
 		return cmp.Or(cmp.Compare(a.Type, b.Type), cmp.Compare(a.ID, b.ID), cmp.Compare(a.Version, b.Version), cmp.Compare(a.Query, b.Query), cmp.Compare(a.URL, b.URL))
 	})
-	for text, a := range r.front.away {
-		s.Away = append(s.Away, savedAway{Text: text, Source: a.found.Source, From: a.typ, Path: a.found.Path, Count: a.count, Hops: int(a.hops)})
-	}
-	slices.SortFunc(s.Away, func(a, b savedAway) int { return cmp.Compare(a.Text, b.Text) })
+	r.front.saveAway(&s)
 	s.Again = slices.Sorted(maps.Keys(r.rereads))
 	s.Late = slices.Sorted(maps.Keys(r.late))
 	var buf bytes.Buffer

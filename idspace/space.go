@@ -1,6 +1,8 @@
 package idspace
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"maps"
@@ -117,6 +119,17 @@ func (s *Space) Fingerprint() string {
 		fmt.Fprintf(&b, "%d:%s,", len(part), part)
 	}
 	return b.String()
+}
+
+// Elsewhere gives the space for what another server has, whose base URL is an https or http one, and which has no Space of its own: its name is
+// "elsewhere " and that URL (its SHA-256, if it is too long), its ids are those of [Hash], and it marks resources as s does.
+func (s *Space) Elsewhere(base string) (*Space, error) {
+	name := "elsewhere " + base
+	if len(name) > maxName {
+		sum := sha256.Sum256([]byte(base))
+		name = "elsewhere " + hex.EncodeToString(sum[:])
+	}
+	return New(Options{Name: name, Bases: []string{base}, Mark: s.mark, Canonicals: s.canon})
 }
 
 // HasBase tells whether a URL is one of the space's bases, in any spelling.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 )
@@ -40,6 +41,18 @@ var (
 	// ErrPrivate: the address is in a private network, and the server is not.
 	ErrPrivate = errors.New("leads into a private network")
 )
+
+// ForeignError is ErrForeignOrigin of a redirect.
+type ForeignError struct {
+	// To is where it leads. It may hold a signature: it is for a request without credentials, and for no text.
+	To *url.URL
+}
+
+// Error is that of ErrForeignOrigin.
+func (e *ForeignError) Error() string { return ErrForeignOrigin.Error() }
+
+// Is makes errors.Is(err, ErrForeignOrigin) true.
+func (e *ForeignError) Is(target error) bool { return target == ErrForeignOrigin }
 
 // PauseError says until when the server asked to be left alone.
 type PauseError struct{ Until time.Time }

@@ -17,7 +17,7 @@ func (c *Client) checkRedirect(r *http.Request, via []*http.Request) error {
 	last := via[len(via)-1]
 	switch {
 	case !c.Owns(r.URL), last.URL.Scheme == "https" && r.URL.Scheme != "https":
-		return ErrForeignOrigin
+		return &ForeignError{To: r.URL}
 	case r.Method != last.Method:
 		// 301, 302 and 303 make a GET without a body of a POST: of a search, one without its parameters.
 		return ErrRedirect
