@@ -169,6 +169,11 @@ func (r *run) readTarget(ctx context.Context, t *refs.Target) (came bool, err er
 	case r.ctx.Err() != nil:
 		return false, context.Cause(r.ctx)
 	case fail != nil:
+		if fail.status() == http.StatusNotFound {
+			if came, err := r.findUnread(ctx, t); came || err != nil {
+				return came, err
+			}
+		}
 		return false, r.targetFailed(ctx, t, fail)
 	}
 	r.closes(t.Type, got.own)

@@ -126,7 +126,7 @@ func TestReferencesCostWhatTheyMust(t *testing.T) {
 	w.put("Location/b", false, `"partOf":{"reference":"Location/c"}`, "Location/c")
 	w.put("Location/c", false, `"partOf":{"reference":"Location/a"}`, "Location/a")
 	w.put("Encounter/e", true, `"contained":[{"resourceType":"Location","id":"l"}],"location":[{"location":{"reference":"#l"}},{"location":{"reference":"Location/a"}}],`+
-		`"serviceProvider":{"reference":"https://other.example/fhir/Organization/9"},"participant":[{"individual":{"reference":"Practitioner?identifier=x|y"}},`+
+		`"serviceProvider":{"reference":"https://other.example/fhir/Organization/9"},"participant":[{"individual":{"reference":"Practitioner?_id=nobody"}},`+
 		`{"individual":{"reference":"urn:uuid:3fdc72f4-a11d-4a9d-9260-a9f745779e1d"}},{"individual":{"display":"only a name"}},{"individual":{"identifier":{"value":"1"}}},`+
 		`{"individual":{"reference":"javascript:alert(1)"}},{"individual":{"reference":"Practitioner/../../x"}},{"individual":{"reference":"Patient/somebody"}}]`, "Location/a")
 	store := new(memstore.Store)

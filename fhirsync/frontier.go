@@ -24,6 +24,8 @@ type frontier struct {
 	gone map[string]*missing
 	lost int // of gone: in this sync
 
+	searched      map[ident]bool        // targets that a search for many has not brought
+	unread        map[string]unread     // by type: see unread.go
 	denied        map[string]int        // by type: reads that were refused
 	contents      map[string]attachment // by Attachment.url: what the attachment says of it
 	versions      map[ident]string      // the current version of what has come, where named versions are asked for
@@ -67,7 +69,7 @@ func newFrontier(r *run) frontier {
 			_, ok := r.contentURL(url)
 			return ok
 		}},
-		away: map[string]*away{}, open: map[string]refs.Target{}, gone: map[string]*missing{}, denied: map[string]int{}, lists: map[string]int{}, contents: map[string]attachment{}, versions: map[ident]string{},
+		away: map[string]*away{}, open: map[string]refs.Target{}, gone: map[string]*missing{}, denied: map[string]int{}, unread: map[string]unread{}, searched: map[ident]bool{}, lists: map[string]int{}, contents: map[string]attachment{}, versions: map[ident]string{},
 	}
 }
 

@@ -232,6 +232,11 @@ func (w *wave) list(ctx context.Context, typ string, l *list) error {
 	for i := range l.targets {
 		if t := &l.targets[i]; open[t.ID] {
 			l.missing = append(l.missing, *t)
+			if l.fail == nil {
+				w.mu.Lock()
+				w.front.searched[identOf(t.Type, t.ID)] = true
+				w.mu.Unlock()
+			}
 		} else {
 			w.done(t, true)
 		}

@@ -200,6 +200,26 @@ func (l *ledger) gap(g Gap) {
 	l.onGap(g)
 }
 
+// dangling gives what was found not to be there.
+func (l *ledger) dangling() []Gap {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var out []Gap
+	for _, g := range l.gaps {
+		if g.Reason == Dangling && g.Ref != "" {
+			out = append(out, *g)
+		}
+	}
+	return out
+}
+
+// takeBack takes a gap back.
+func (l *ledger) takeBack(g *Gap) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.gaps, gapKey{g.Type, g.Ref, g.Host, g.Reason, g.Detail})
+}
+
 // gapOnce enters a gap of a type that is checked more than once: the newest of the same reason counts.
 func (l *ledger) gapOnce(g Gap) {
 	l.mu.Lock()

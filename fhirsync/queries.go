@@ -84,9 +84,10 @@ func (w *wave) query(ctx context.Context, t refs.Target) error {
 		return nil
 	}
 	var found []jsonscan.Entry
-	more := false
+	more, odd := false, false
 	for i := range b.Entries {
 		e := &b.Entries[i]
+		odd = odd || w.isOdd(e, &t)
 		if e.ResourceType == t.Type && (e.Mode == "match" || e.Mode == "") && e.Err == nil && w.identify(e) != "" && answersTo(e.Resource, t.Query) &&
 			!slices.ContainsFunc(found, func(x jsonscan.Entry) bool { return w.identify(&x) == w.identify(e) }) {
 			found = append(found, *e)
@@ -99,6 +100,9 @@ func (w *wave) query(ctx context.Context, t refs.Target) error {
 		event: w.event(), Op: "search", Type: t.Type, Page: 1, Entries: len(b.Entries), New: len(found), Bytes: len(resp.Body()), Took: time.Since(start),
 	})
 	switch {
+	case odd && (len(found) != 1 || more && b.Total != 1):
+		// What was meant may be among it, or the question was not understood.
+		g.Reason, g.Detail = Unproven, "a "+what+" that was answered with something else, or with what cannot be read, named by "+t.Path
 	case len(found) == 0 && !more:
 		g.Reason, g.Detail = Dangling, "a "+what+" that nothing answers to, named by "+t.Path
 	case len(found) != 1 || more && b.Total != 1:
@@ -120,6 +124,17 @@ func (w *wave) query(ctx context.Context, t refs.Target) error {
 	w.ledger.gap(g)
 	w.done(&t, true) // it was asked once, and has its answer.
 	return nil
+}
+
+// isOdd tells whether an entry is no answer to a query, and does not say that there is none either.
+func (r *run) isOdd(e *jsonscan.Entry, t *refs.Target) bool {
+	switch {
+	case e.ResourceType == "OperationOutcome":
+		return len(errorIssues(issuesOf(e.Resource))) > 0
+	case e.Mode == "include" || e.Mode == "outcome":
+		return false
+	}
+	return e.Err != nil || e.ResourceType != t.Type || r.identify(e) == "" || !answersTo(e.Resource, t.Query)
 }
 
 // answersTo tells whether a resource answers to a query, as far as that can be seen: servers ignore parameters that they do not know.

@@ -2,6 +2,8 @@ package fhirsync_test
 
 import (
 	"fmt"
+	"io"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -37,7 +39,7 @@ func TestConditionalReferences(t *testing.T) {
 		{"Organization?identifier=urn%3As%7Cone", fhirtest.Fault{}, []string{"1", "above"}, ""},
 		{"Organization?identifier=urn:s|none", fhirtest.Fault{}, nil, "dangling"},
 		{"Organization?identifier=urn:s|two", fhirtest.Fault{}, nil, "skipped"},
-		{"Organization?identifier=urn:s|one", fhirtest.ParamIgnored("identifier"), nil, "skipped"},
+		{"Organization?identifier=urn:s|one", fhirtest.ParamIgnored("identifier"), nil, "unproven"},
 		{"Organization?identifier=urn:s|one", fhirtest.ParamRejected("identifier"), nil, "skipped"},
 		{"Organization?identifier=urn:s|one", fhirtest.Status(403).For("Organization"), nil, "denied"},
 		{"Organization?identifier=urn:s|one", fhirtest.LoginPage().For("Organization"), nil, "failed"},
@@ -81,6 +83,54 @@ func TestConditionalReferences(t *testing.T) {
 		if most := map[bool]int{true: 1, false: 4}[c.gap != "failed"]; asked > most {
 			t.Errorf("%s: asked %d times", c.reference, asked)
 		}
+	}
+}
+
+// What answers a conditional reference with something else, or with what cannot be read, has not said that there is nothing.
+func TestConditionalReferencesAnsweredOddly(t *testing.T) {
+	t.Parallel()
+	for entry, want := range map[string]fhirsync.GapReason{
+		`{"resource":{"resourceType":"Practitioner","id":"1"}}`:                                                                                    fhirsync.Unproven,
+		`{"resource":{"resourceType":"Organization","id":"1","identifier":[{"system":"urn:s","value":"other"}]}}`:                                  fhirsync.Unproven,
+		`{"resource":{"resourceType":"Organization","identifier":[{"system":"urn:s","value":"one"}]}}`:                                             fhirsync.Unproven,
+		`{"resource":{"resourceType":"Organization","id":"1","identifier":[{"system":"urn:s","value":}]}}`:                                         fhirsync.Unproven,
+		`{"resource":{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"processing"}]}}`:                                      fhirsync.Unproven,
+		`{"search":{"mode":"outcome"},"resource":{"resourceType":"OperationOutcome","issue":[{"severity":"information","code":"informational"}]}}`: fhirsync.Dangling,
+		"": fhirsync.Dangling,
+	} {
+		w := newWeb()
+		w.put("Encounter/1", true, `"serviceProvider":{"reference":"Organization?identifier=urn:s|one"}`)
+		rep := w.pull(t, new(memstore.Store), nil, &spy{answer: func(r *http.Request) *http.Response {
+			if !r.URL.Query().Has("identifier") {
+				return nil
+			}
+			body := `{"resourceType":"Bundle","type":"searchset","entry":[` + entry + `]}`
+			return &http.Response{
+				StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {"application/fhir+json"}}, Body: io.NopCloser(strings.NewReader(body)), ContentLength: -1,
+			}
+		}})
+		if len(gapsOf(rep, want)) != 1 || want == fhirsync.Unproven && rep.Verdict != fhirsync.Restricted {
+			t.Errorf("%s\n%s", entry, rep)
+		}
+	}
+}
+
+// A target that a read does not find and a search does is there.
+func TestTargetsThatOnlyASearchFinds(t *testing.T) {
+	t.Parallel()
+	w := newWeb()
+	for i := range 3 {
+		w.put(fmt.Sprint("Organization/", i), false, "")
+	}
+	w.put("Encounter/1", true, `"serviceProvider":{"reference":"Organization/0"}`, "Organization/0")
+	w.put("Encounter/2", true, `"serviceProvider":{"reference":"Organization/none"}`)
+	w.put("Organization/0", false, `"partOf":{"reference":"Organization/1"}`, "Organization/1")
+	w.put("Organization/1", false, `"partOf":{"reference":"Organization/2"}`, "Organization/2")
+	w.Inject(fhirtest.Status(404).For("Organization").On(fhirtest.Read))
+	store := new(memstore.Store)
+	rep := w.sync(t, w.client(t), store, nil)
+	if rep.Types["Organization"].Stored != 3 || len(gapsOf(rep, fhirsync.Dangling)) != 1 || rep.Verdict != fhirsync.Complete {
+		t.Errorf("%s", rep)
 	}
 }
 

@@ -254,6 +254,7 @@ func (r *run) fetch() error {
 			return err
 		}
 	}
+	r.cameAfterAll()
 	for _, g := range r.unfollowed() {
 		r.ledger.gap(g)
 	}

@@ -84,6 +84,7 @@ type savedTarget struct {
 	Type    string `json:"type,omitempty"`
 	ID      string `json:"id,omitempty"`
 	Version string `json:"version,omitempty"`
+	Current string `json:"current,omitempty"` // the version that has come, where another one is named
 	Query   string `json:"query,omitempty"`
 	URL     string `json:"url,omitempty"`
 	Path    string `json:"path"`
@@ -237,6 +238,9 @@ func (r *run) restore(s *savedState) {
 		r.front.Put(refs.Target{
 			Type: t.Type, ID: t.ID, Version: t.Version, Query: t.Query, URL: t.URL, Path: t.Path, Count: t.Count, Hops: refs.Hops(t.Hops),
 		})
+		if t.Current != "" {
+			r.front.versions[identOf(t.Type, t.ID)] = t.Current
+		}
 		if t.URL != "" {
 			a := attachment{URL: t.URL, ContentType: t.ContentType, Hash: t.Hash, Size: -1}
 			if t.Size != nil {
@@ -423,6 +427,9 @@ func (r *run) snapshot() []byte {
 	}
 	for _, t := range slices.Concat(r.front.Wanted(), slices.Collect(maps.Values(r.front.open))) {
 		x := savedTarget{Type: t.Type, ID: t.ID, Version: t.Version, Query: t.Query, URL: t.URL, Path: t.Path, Count: t.Count, Hops: int(t.Hops)}
+		if t.Version != "" {
+			x.Current = r.front.versions[identOf(t.Type, t.ID)]
+		}
 		if a, is := r.front.contents[t.URL]; is && t.URL != "" {
 			x.ContentType, x.Hash = a.ContentType, a.Hash
 			if a.Size >= 0 {

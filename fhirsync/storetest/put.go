@@ -15,6 +15,30 @@ import (
 
 var putRules = []rule{
 	{
+		"elsewhere",
+		"a batch may hold resources of other servers than its own: they are kept under their own Key, or refused, and never take the place of one with the same type and id",
+		func(c *check) {
+			s := c.open()
+			own := observation("a", "the server's own")
+			c.put(s, own)
+			other := resource(fhirsync.Key{Server: otherServer, Type: "Observation", ID: "a"}, "another server's")
+			also := observation("b", "the server's own")
+			b := batchOf(own, also)
+			b.Resources = append([]fhirsync.Resource{other}, b.Resources...) // in Key order
+			b.Server = server
+			err := s.Put(c.Context(), b)
+			c.holds(s, own)
+			if err == nil {
+				c.holds(s, also, other)
+				return
+			}
+			if reject, is := errors.AsType[*fhirsync.RejectError](err); !is || len(reject.Rejected) != 1 || reject.Rejected[0] == nil {
+				c.broken("Put of a batch of one server with a resource of another gave the error: %v; a store that cannot keep it rejects it (RejectError)", err)
+			}
+			c.lacks(s, other.Key)
+		},
+	},
+	{
 		"upsert",
 		"Put is an upsert by Key: what was put last under a Key replaces what was there, and touches nothing else",
 		func(c *check) {

@@ -26,11 +26,20 @@ func TestCorrectStoreForOneServer(t *testing.T) {
 		f := &fake{Store: inner}
 		first := ""
 		f.put = func(ctx context.Context, b fhirsync.Batch) error {
-			if len(b.Resources) > 0 && first == "" {
-				first = b.Resources[0].Server
+			if first == "" {
+				first = b.Server
 			}
-			if len(b.Resources) > 0 && b.Resources[0].Server != first {
+			if b.Server != first {
 				return errBroken
+			}
+			rejected := map[int]error{}
+			for i, r := range b.Resources {
+				if r.Server != first {
+					rejected[i] = errBroken
+				}
+			}
+			if len(rejected) > 0 {
+				return &fhirsync.RejectError{Rejected: rejected}
 			}
 			return inner.Put(ctx, b)
 		}

@@ -801,6 +801,30 @@ var wrongs = []wrong{
 		}
 		return f
 	}},
+	{rule: "elsewhere", mistake: "under the server of the batch", spoil: func(inner *memstore.Store) *fake {
+		f := &fake{Store: inner}
+		f.put = func(ctx context.Context, b fhirsync.Batch) error {
+			b.Resources = slices.Clone(b.Resources)
+			slices.Reverse(b.Resources)
+			for i := range b.Resources {
+				b.Resources[i].Server = b.Server
+			}
+			return inner.Put(ctx, b)
+		}
+		return f
+	}},
+	{rule: "elsewhere", mistake: "no batch of two servers", spoil: func(inner *memstore.Store) *fake {
+		f := &fake{Store: inner}
+		f.put = func(ctx context.Context, b fhirsync.Batch) error {
+			for _, r := range b.Resources {
+				if r.Server != b.Server {
+					return errBroken
+				}
+			}
+			return inner.Put(ctx, b)
+		}
+		return f
+	}},
 	{rule: "history-durable", mistake: "in memory", spoil: func(inner *memstore.Store) *fake {
 		return &fake{Store: inner, reopen: func() *fake { return &fake{Store: inner} }}
 	}},

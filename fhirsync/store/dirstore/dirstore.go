@@ -37,6 +37,12 @@ type Options struct {
 	// NoSync: Put does not wait until the disk has what it was given. That is faster, and after a power failure, though not after a crash of
 	// the process alone, what was put since the last SaveState or Close may be missing: an unfinished sync then goes on before it.
 	NoSync bool
+	// History keeps the old versions that references name (see [fhirsync.HistoryStore]): a sync then asks for each of them. Without it, it
+	// does not.
+	History bool
+	// Contents keeps what attachments name as files of their own (see [fhirsync.ContentStore]). Without it, it comes as Binary resources among
+	// the others.
+	Contents bool
 	// Logger gets a warning when something had to be repaired: type and counts, never content or ids. nil: silent.
 	Logger *slog.Logger
 
@@ -55,6 +61,7 @@ type Store struct {
 	dir    string
 	form   form
 	noSync bool
+	keeps  struct{ history, contents bool }
 	log    *slog.Logger
 	limits limits
 	unlock func() error
@@ -68,6 +75,9 @@ type Store struct {
 	readers atomic.Int64 // loops that are under way: no file is replaced under them
 	heldUp  map[sum]bool // what is in quarantine; nil until something is put there
 	heldEnd int64        // where its file ends
+
+	otherMu sync.Mutex        // taken before mu, never under it
+	others  map[string]*Store // folders of other servers that are open, by server
 }
 
 var (
@@ -75,7 +85,21 @@ var (
 	_ fhirsync.StateStore      = (*Store)(nil)
 	_ fhirsync.DigestStore     = (*Store)(nil)
 	_ fhirsync.QuarantineStore = (*Store)(nil)
+	_ fhirsync.HistoryStore    = (*Store)(nil)
+	_ fhirsync.ContentStore    = (*Store)(nil)
 )
+
+// Powers gives all that the store can do, history and contents only where Options ask for them.
+func (s *Store) Powers() fhirsync.Powers {
+	p := fhirsync.Powers{State: s, Digests: s, Quarantine: s}
+	if s.keeps.history {
+		p.History = s
+	}
+	if s.keeps.contents {
+		p.Content = s
+	}
+	return p
+}
 
 const (
 	hiddenDir     = ".fhirsync"
@@ -100,6 +124,7 @@ func Open(dir string, opts *Options) (*Store, error) {
 	if opts.Gzip {
 		s.form = zipped
 	}
+	s.keeps.history, s.keeps.contents = opts.History, opts.Contents
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -148,6 +173,9 @@ func (s *Store) open() error {
 		if err := s.openTable(typ); err != nil {
 			return fmt.Errorf("dirstore: %s: %w", typ, err)
 		}
+	}
+	if err := s.sweepContents(); err != nil {
+		return fmt.Errorf("dirstore: %s: %w", contentsDir, err)
 	}
 	return nil
 }
@@ -209,6 +237,10 @@ func (s *Store) usable() error {
 // Close brings the files into the form in which others may read them, each Key once, and gives the folder free. After an error the folder is as
 // after a crash: nothing is lost, and the next Open goes on. A second Close does nothing.
 func (s *Store) Close() error {
+	return errors.Join(s.closeOwn(), s.closeElsewhere()) // after it no folder of another server is opened.
+}
+
+func (s *Store) closeOwn() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {

@@ -52,8 +52,8 @@ type dirOf struct {
 func TestStore(t *testing.T) {
 	t.Parallel()
 	for name, opts := range map[string]*dirstore.Options{
-		"plain":         nil,
-		"gzip":          {Gzip: true},
+		"plain":         {History: true, Contents: true},
+		"gzip":          {Gzip: true, History: true, Contents: true},
 		"small-no-sync": dirstore.Small(dirstore.Options{NoSync: true}),
 		"small-gzip":    dirstore.Small(dirstore.Options{Gzip: true}),
 	} {
@@ -87,12 +87,27 @@ func TestStore(t *testing.T) {
 					Quarantined: func(_ context.Context, s fhirsync.Store) ([]fhirsync.Quarantined, error) {
 						return quarantined(s.(*dirOf).Store)
 					},
+					Version: func(ctx context.Context, s fhirsync.Store, key fhirsync.Key, version string) (fhirsync.Resource, error) {
+						return s.(*dirOf).Version(ctx, key, version)
+					},
+					Content: func(ctx context.Context, s fhirsync.Store, key fhirsync.Key) ([]byte, error) {
+						return contentOf(ctx, s.(*dirOf).Store, key)
+					},
 					DropsSpace: true,
 					OneServer:  true,
 				})
 			})
 		}
 	}
+}
+
+func contentOf(ctx context.Context, s *dirstore.Store, key fhirsync.Key) ([]byte, error) {
+	c, closeFile, err := s.Content(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	data, err := c.Bytes()
+	return data, errors.Join(err, closeFile())
 }
 
 // crashed copies a folder as it is, which is what a kill leaves behind: the store knows nothing of it.

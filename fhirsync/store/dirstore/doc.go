@@ -18,7 +18,13 @@
 // elsewhere, is then nobody's and goes to quarantine. Copy or move the two together.
 //
 // A folder belongs to one server, because a line does not tell where it is from: resources of another Server are refused with
-// [ErrOtherServer]. Several patients of one server may share a folder. Who wants them apart gives each a folder of its own.
+// [ErrOtherServer]. What a sync gets from other servers, because [fhirsync.SyncOptions] Elsewhere says so, lies in folders of the same form below elsewhere,
+// one for each of them; [Store.Elsewhere] opens them. Several patients of one server may share a folder. Who wants them apart gives each a folder of its own.
+//
+// With Options.History the folder history has a file for each old version that references name, with Options.Contents the folder contents has the
+// bytes of what attachments name, and beside each a JSON file that says what it is. Both are named by hashes: [Store.Version] and [Store.Content] find
+// them. A content is whole or not there. Who removes a patient from such a folder removes all of it: history and contents tell whose record had them last, not
+// all that did.
 //
 // A resource is a line: line breaks between the tokens of its JSON, which mean nothing, are left out. All other bytes are the server's.
 // What is not a JSON object is rejected (see [fhirsync.RejectError]), and so is a type that is no FHIR type name, because types become

@@ -18,6 +18,9 @@ func (s *Store) Put(ctx context.Context, batch fhirsync.Batch) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	if own, others, place, places := split(batch); len(others) > 0 {
+		return s.putElsewhere(ctx, batch, own, others, place, places)
+	}
 	lines, err := linesOf(batch)
 	if err != nil {
 		return err

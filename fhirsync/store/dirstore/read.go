@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"iter"
 	"slices"
+	"strings"
 
 	"github.com/fhirsync/fhirsync-go/fhirsync"
 )
@@ -17,6 +18,14 @@ import (
 func (s *Store) Get(ctx context.Context, key fhirsync.Key) (fhirsync.Resource, error) {
 	if err := ctx.Err(); err != nil {
 		return fhirsync.Resource{}, err
+	}
+	if s.Server() != key.Server && strings.HasPrefix(key.Server, "https://") {
+		if other, err := s.elsewhere(key.Server, false); err != nil || other != nil {
+			if err != nil {
+				return fhirsync.Resource{}, err
+			}
+			return other.Get(ctx, key)
+		}
 	}
 	s.mu.RLock()
 	defer s.mu.RUnlock()
