@@ -45,6 +45,9 @@ type Elsewhere struct {
 	MaxHosts int
 	// MaxRequests is how many requests go to all of them together, redirects and repetitions included. 0: 1,000.
 	MaxRequests int
+	// MaxBytes is how much is fetched from all of them together, beside the bounds on one answer: 4 MB for a resource, Config.MaxContent for a content
+	// where the store is a [ContentStore], else Config.MaxPage. 0: 4 GB.
+	MaxBytes int64
 	// Permit allows addresses that are not of the public network, for a network of one's own. It is called at once by several goroutines.
 	// nil: none is allowed.
 	Permit func(netip.AddrPort) bool
@@ -66,6 +69,7 @@ type ElsewhereReport struct {
 const (
 	elsewhereHosts    = 20
 	elsewhereRequests = 1000
+	elsewhereBytes    = 4 << 30
 )
 
 // parts name what the options change, for the name of a state.

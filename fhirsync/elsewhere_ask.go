@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
+	"math"
 	"net/http"
 	"net/url"
 	"slices"
@@ -56,6 +57,7 @@ type elsewhere struct {
 	hosts    map[string]*ElsewhereReport
 	failures map[string]int // by host: in a row
 	requests int
+	bytes    int64 // that came
 	limits   map[string]http.RoundTripper
 	fetches  map[Key]*fetching
 }
@@ -70,6 +72,7 @@ type fetching struct {
 var (
 	errManyHosts    = errors.New("more hosts than are asked in one sync")
 	errManyRequests = errors.New("more requests than are sent elsewhere in one sync")
+	errManyBytes    = errors.New("more bytes than are fetched elsewhere in one sync")
 	errHostOmitted  = errors.New("the options leave this host out")
 	errHostFails    = errors.New("connections to it have failed")
 	errLate         = errors.New("did not come in time")
@@ -91,6 +94,7 @@ func (r *run) beginElsewhere() {
 	}
 	e.idle.L = &e.mu
 	e.o.MaxHosts, e.o.MaxRequests = cmp.Or(o.MaxHosts, elsewhereHosts), cmp.Or(o.MaxRequests, elsewhereRequests)
+	e.o.MaxBytes = cmp.Or(o.MaxBytes, elsewhereBytes)
 	e.o.Hosts = slices.Clone(o.Hosts)
 	e.ctx, e.cancel = context.WithCancel(r.ctx)
 	e.http = transport.NewElsewhere(transport.ElsewhereOptions{
@@ -281,7 +285,7 @@ func (e *elsewhere) reason(a *away, err error) refs.Reason {
 	if isContentElsewhere(a) {
 		what = "contents on other servers, which were asked"
 	}
-	for _, unasked := range []error{errManyHosts, errManyRequests, errHostOmitted, errHostFails, errNamesPatient, errOfPatients, errOwnSync, transport.ErrNotHTTPS, transport.ErrPrivate} {
+	for _, unasked := range []error{errManyHosts, errManyRequests, errManyBytes, errHostOmitted, errHostFails, errNamesPatient, errOfPatients, errOwnSync, transport.ErrNotHTTPS, transport.ErrPrivate} {
 		if errors.Is(err, unasked) {
 			what = strings.TrimSuffix(what, ", which were asked")
 			break
@@ -289,7 +293,7 @@ func (e *elsewhere) reason(a *away, err error) refs.Reason {
 	}
 	why := redact(err)
 	for _, plain := range []error{
-		errManyHosts, errManyRequests, errHostOmitted, errHostFails, errLate, errNamesPatient, errOfPatients, errOwnSync, errOtherContent, errParts,
+		errManyHosts, errManyRequests, errManyBytes, errHostOmitted, errHostFails, errLate, errNamesPatient, errOfPatients, errOwnSync, errOtherContent, errParts,
 		transport.ErrNotHTTPS, transport.ErrOwnOrigin,
 	} {
 		if errors.Is(err, plain) {
@@ -305,7 +309,7 @@ func (e *elsewhere) reason(a *away, err error) refs.Reason {
 // fetch brings what is at one address into the store. The error says why it did not come; it has no address in it.
 func (e *elsewhere) fetch(ctx context.Context, text string, a *away, known *attachment) error {
 	u, err := url.Parse(text)
-	if err != nil || len(text) > transport.MaxLink {
+	if err != nil || len(text) > transport.MaxLink || len(u.Host) > longestHost {
 		return transport.ErrNotHTTPS
 	}
 	if isContentElsewhere(a) {
@@ -353,6 +357,8 @@ func (e *elsewhere) admit(u *url.URL) error {
 		return errManyHosts
 	case e.requests >= e.o.MaxRequests:
 		return errManyRequests
+	case e.bytes >= e.o.MaxBytes:
+		return errManyBytes
 	case e.failures[host] >= elsewhereFailures:
 		return errHostFails
 	}
@@ -386,11 +392,14 @@ func (e *elsewhere) get(ctx context.Context, typ string, u *url.URL, accept stri
 		start := time.Now()
 		resp, err := e.http.Get(ctx, u, accept, most, large)
 		if err == nil && resp.Status == http.StatusOK {
-			e.note(u, false)
 			size := len(resp.Body())
 			if l := resp.Large(); l != nil {
-				size = int(l.Size())
+				size = int(min(l.Size(), math.MaxInt))
 			}
+			e.note(u, false)
+			e.mu.Lock()
+			e.bytes += int64(size)
+			e.mu.Unlock()
 			e.r.emit(PageFetched{event: e.r.event(), Op: "read", Type: typ, Page: 1, Entries: 1, New: 1, Bytes: size, Took: time.Since(start)})
 			return resp, nil
 		}
@@ -420,7 +429,7 @@ func (e *elsewhere) get(ctx context.Context, typ string, u *url.URL, accept stri
 // isPassing tells whether an error is one of the connection.
 func isPassing(err error) bool {
 	for _, final := range []error{
-		errManyHosts, errManyRequests, errHostOmitted, errHostFails, transport.ErrNotHTTPS, transport.ErrOwnOrigin, transport.ErrPrivate, transport.ErrTLS,
+		errManyHosts, errManyRequests, errManyBytes, errHostOmitted, errHostFails, transport.ErrNotHTTPS, transport.ErrOwnOrigin, transport.ErrPrivate, transport.ErrTLS,
 		transport.ErrRedirect, transport.ErrRedirects, transport.ErrEncoding, transport.ErrHeaders, pagebuf.ErrTooLarge, errLate, context.Canceled,
 	} {
 		if errors.Is(err, final) {
@@ -454,10 +463,13 @@ func hostOf(u *url.URL) string {
 	return host
 }
 
-// hostIn is hostOf for an address as it was written.
+// longestHost is the length of a host and its port (http://www.rfc-editor.org/rfc/rfc1035#section-2.3.4).
+const longestHost = 255 + len(":65535")
+
+// hostIn is hostOf for an address as it was written; "" where there is none.
 func hostIn(text string) string {
 	u, err := url.Parse(text)
-	if err != nil {
+	if err != nil || len(u.Host) > longestHost {
 		return ""
 	}
 	return hostOf(u)
@@ -506,7 +518,7 @@ func (e *elsewhere) bringResource(ctx context.Context, base *url.URL, key Key) e
 	if res.LastUpdated, err = time.Parse(time.RFC3339Nano, head.LastUpdated); err != nil {
 		res.LastUpdated = time.Time{}
 	}
-	if err := e.putResource(res); err != nil {
+	if err := e.putResource(ctx, res); err != nil {
 		return err
 	}
 	e.count(base, func(h *ElsewhereReport) { h.Resources++ })
@@ -562,8 +574,13 @@ func (e *elsewhere) count(u *url.URL, change func(*ElsewhereReport)) {
 }
 
 // putResource puts a resource of another server by itself: what is known of the server's own goes by type and id alone.
-func (e *elsewhere) putResource(res Resource) error {
+func (e *elsewhere) putResource(ctx context.Context, res Resource) error {
 	w := e.r.writer
+	held, err := e.r.client.inFlight.enter(ctx, size(&res))
+	if err != nil {
+		return err
+	}
+	defer e.r.client.inFlight.leave(held)
 	batch := Batch{Run: e.r.id, Server: e.r.server.name, PatientID: e.r.patientID, Resources: []Resource{res}}
 	return e.put(res.Type, res.Server, func(ctx context.Context) error { return w.store.Put(ctx, batch) })
 }
@@ -606,7 +623,11 @@ func (e *elsewhere) content(ctx context.Context, u *url.URL, a *away, known *att
 
 // bringContent fetches a content and hands it to the store.
 func (e *elsewhere) bringContent(ctx context.Context, u *url.URL, key Key, known *attachment) error {
-	got, err := e.bring(ctx, u, known)
+	id := "" // of a Binary, where the address says it.
+	if binary := refs.Parse(u.String()); binary.Type == "Binary" && binary.Kind == refs.Absolute {
+		id = binary.ID
+	}
+	got, err := e.bring(ctx, u, id, known)
 	if err != nil {
 		return err
 	}
@@ -636,7 +657,7 @@ func (e *elsewhere) bringContent(ctx context.Context, u *url.URL, key Key, known
 		if err != nil {
 			return err
 		}
-		if err := e.putResource(e.foreign(key, raw, "content")); err != nil {
+		if err := e.putResource(ctx, e.foreign(key, raw, "content")); err != nil {
 			return err
 		}
 	}
@@ -650,7 +671,7 @@ func originOf(u *url.URL) string {
 }
 
 // bring fetches a content and makes sure that it is the one that was meant.
-func (e *elsewhere) bring(ctx context.Context, u *url.URL, known *attachment) (*brought, error) {
+func (e *elsewhere) bring(ctx context.Context, u *url.URL, id string, known *attachment) (*brought, error) {
 	large := e.r.writer.powers.Content != nil
 	most := e.r.client.cfg.MaxPage
 	if large {
@@ -666,7 +687,7 @@ func (e *elsewhere) bring(ctx context.Context, u *url.URL, known *attachment) (*
 	defer resp.Release()
 	got := &brought{typ: resp.Header.Get("Content-Type"), large: resp.TakeLarge()}
 	body := resp.Body()
-	if err := e.take(got, known, body); err != nil {
+	if err := e.take(got, id, known, body); err != nil {
 		got.close()
 		return nil, err
 	}
@@ -674,7 +695,7 @@ func (e *elsewhere) bring(ctx context.Context, u *url.URL, known *attachment) (*
 }
 
 // take makes a content of an answer. What is FHIR, and no Binary, could be about anybody: only a hash tells that it was meant.
-func (e *elsewhere) take(got *brought, known *attachment, body []byte) error {
+func (e *elsewhere) take(got *brought, id string, known *attachment, body []byte) error {
 	if got.large == nil {
 		got.data = append([]byte{}, body...)
 	}
@@ -683,6 +704,8 @@ func (e *elsewhere) take(got *brought, known *attachment, body []byte) error {
 		case err != nil || head.ResourceType == "":
 		case head.ResourceType != "Binary":
 			return errOtherContent
+		case id != "" && head.ID != "" && head.ID != id:
+			return errOtherID
 		default:
 			binary := brought{binary: trimBOM(body)}
 			if err := namesNoPatient(binary.binary); err != nil {
@@ -709,7 +732,7 @@ func (w *wave) redirected(ctx context.Context, a *attachment, why *ServerError) 
 	if !is || e == nil || !e.o.Contents {
 		return nil
 	}
-	got, err := e.bring(ctx, leads.To, a)
+	got, err := e.bring(ctx, leads.To, "", a)
 	if err != nil {
 		return nil // what the server itself answered stays the reason.
 	}

@@ -2,6 +2,7 @@ package fhirsync
 
 import (
 	"context"
+	"slices"
 
 	"github.com/fhirsync/fhirsync-go/quirks"
 	"github.com/fhirsync/fhirsync-go/refs"
@@ -53,10 +54,8 @@ func (r *run) findUnread(ctx context.Context, t *refs.Target) (came bool, err er
 // maySearch tells whether resources of a type can be searched for, as far as the server says.
 func (r *run) maySearch(typ string) bool {
 	c, listed := r.caps.Type(typ)
-	for _, interaction := range c.Interactions {
-		if interaction == "search-type" {
-			return true
-		}
+	if slices.Contains(c.Interactions, "search-type") {
+		return true
 	}
 	return r.noCaps != nil || listed && len(c.Interactions) == 0
 }
