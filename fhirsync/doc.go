@@ -16,7 +16,7 @@
 // A sync reads the CapabilityStatement (and survives without it) and the Patient, asks for all types of the Patient compartment and for
 // those outside of it that carry a patient, follows references to whatever else the record names on the same server, and checks what came
 // against the server's own counts. What attachments name on the same server comes too, bit for bit: as Binary resources, or to a store that is a
-// [ContentStore]. Resources keep the server's bytes. Those of other patients that a server mixes in are not stored.
+// [ContentStore]. Other servers are asked where [SyncOptions].Elsewhere says so, without any credential. Resources keep the server's bytes. Those of other patients that a server mixes in are not stored.
 //
 // [SyncOptions] limits the types and tells of progress ([Event]). The server has to speak FHIR R4, R4B, R5 or STU3.
 //
@@ -55,6 +55,7 @@
 // Checklist:
 //
 //   - The primary key is Server, Type and ID, all three, compared byte by byte.
+//   - A resource can be of another server than its batch (see [Elsewhere]). A store that is for one server alone rejects it.
 //   - Raw is written as it is, into a column of bytes or text and not of parsed JSON.
 //   - The resources of a batch may belong to several patients' records: a Practitioner comes once for each, and Batch.PatientID says whose
 //     record it is this time.
@@ -70,6 +71,8 @@
 //   - Deleting what did not come. A server that had a bad day is no reason.
 //   - Embedding a store in a wrapper without handing on its powers: the sync cannot be resumed, and says so. See [PowersOf].
 //   - Writing to Raw or to Resources: others read them too.
+//   - Batch.Server as the server of each resource: what another one had would take the place of the server's own.
+//   - A content that is there as soon as its first bytes are: what fails in the middle must leave the one before, or none.
 //
 // # Strategies
 //
@@ -168,7 +171,8 @@
 //
 // # Privacy
 //
-// Tokens and Server.Header are sent to the scheme, host and port of Server.BaseURL only, whatever redirects, links and resources name.
+// Tokens and Server.Header are sent to the scheme, host and port of Server.BaseURL only, whatever redirects, links and resources name. Other servers
+// hear of a record only with [SyncOptions].Elsewhere, which has no credential to send.
 // Messages of errors, log lines and events hold no ids, query values, tokens or content; [ServerError].URL and [Issue].Diagnostics can, and
 // are in no message. A Report holds ids of resources and of the patient.
 package fhirsync

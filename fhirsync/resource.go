@@ -7,7 +7,7 @@ import (
 
 // Key is the identity of a resource in the caller's world. Keys are comparable.
 type Key struct {
-	Server string // Server.Name, or the normalised base URL where that is empty
+	Server string // Server.Name, or the normalised base URL where that is empty; of what another server had (see Elsewhere), that one's base URL
 	Type   string // resource type
 	ID     string // logical id: opaque, unique only per type and server, case-sensitive, and not always legal by FHIR's rules
 }
@@ -50,7 +50,7 @@ type Origin struct {
 
 // Batch is one delivery to a [Store]. It grows by fields, but by none whose neglect would lose data.
 type Batch struct {
-	// Run is the report's Run, Server the Key.Server of all resources.
+	// Run is the report's Run, Server whose record it is: the Key.Server of all resources but of those that other servers had (see Elsewhere).
 	Run, Server string
 	// PatientID is the patient whose record these belong to. A resource that belongs to nobody, a Practitioner say, comes once per patient.
 	PatientID string

@@ -70,7 +70,7 @@ type SyncOptions struct {
 	// times, sizes, the shapes of Bundles and the references between resources, each id and other value replaced by a placeholder such as
 	// {id-1}. No content, no ids, tokens, values of parameters or hosts. What an earlier sync of the Client has taught it is not asked
 	// again: a trace is whole where the Client is new and Full is set. It is written a line at a time, while requests wait; if that fails
-	// it ends there, which is a note in the report. nil: none.
+	// it ends there, which is a note in the report. What Elsewhere asks of other servers is not in it. nil: none.
 	Trace io.Writer
 }
 

@@ -30,7 +30,7 @@ type Session struct {
 // PatientID is the logical id that is asked for now: the patient's, or one of SyncOptions.AlsoPatients, for each of which Fetch is called.
 func (s *Session) PatientID() string { return s.r.asking }
 
-// ServerName is the Key.Server of everything this sync stores.
+// ServerName is the Key.Server of everything this sync stores, but for what [Elsewhere] brings.
 func (s *Session) ServerName() string { return s.r.server.name }
 
 // BaseURL is the normalised service base URL.

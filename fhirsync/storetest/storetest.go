@@ -44,7 +44,8 @@ type Harness struct {
 	// stay as they are, white space inside strings too.
 	DropsSpace bool
 
-	// OneServer: the store is for resources of one server only, and refuses those of a second one with an error.
+	// OneServer: the store is for the records of one server only, and refuses batches of a second one with an error. Resources that a server elsewhere had, in a
+	// batch of the first, it keeps under their own Key or rejects.
 	OneServer bool
 }
 
