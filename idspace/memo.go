@@ -26,15 +26,18 @@ const (
 func place(text []byte) int {
 	const k = 0x9E3779B97F4A7C15
 	h := uint64(len(text))
-	for ; len(text) >= 8; text = text[8:] {
-		h = (bits.RotateLeft64(h, 23) ^ binary.LittleEndian.Uint64(text)) * k
+	var last uint64
+	if n := len(text); n >= 8 {
+		last = binary.LittleEndian.Uint64(text[n-8:]) // what of it was read before does no harm
+		for ; len(text) > 8; text = text[8:] {
+			h = bits.RotateLeft64((h^binary.LittleEndian.Uint64(text))*k, 23)
+		}
+	} else {
+		for _, c := range text {
+			last = last<<8 | uint64(c)
+		}
 	}
-	var rest uint64
-	for _, c := range text {
-		rest = rest<<8 | uint64(c)
-	}
-	h = (bits.RotateLeft64(h, 23) ^ rest) * k
-	return int(h >> (64 - memoBits) &^ 1) //nolint:gosec // below memoSlots.
+	return int((h ^ last) * k >> (64 - memoBits) &^ 1) //nolint:gosec // below memoSlots.
 }
 
 // find gives what became of a text; nil: it is not known.

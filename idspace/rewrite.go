@@ -59,14 +59,14 @@ func (s *Space) Rewrite(raw []byte) (Rewritten, error) {
 	return r.rewrite(raw, s)
 }
 
-// RewriteAll is Rewrite for many resources one after another, and faster: the results share memory. Who keeps one of them keeps up to 16 kB of its
+// RewriteAll is Rewrite for many resources one after another, and faster: the results share memory. Who keeps one of them keeps up to 64 kB of its
 // neighbours alive. There is one pair for each resource, in order; an error says nothing about the others.
 func (s *Space) RewriteAll(raws iter.Seq[[]byte]) iter.Seq2[Rewritten, error] {
 	return func(yield func(Rewritten, error) bool) {
 		r := s.pool.Get().(*rewriter)
 		r.share = true
 		defer func() {
-			r.share, r.room = false, nil
+			r.share = false
 			s.pool.Put(r)
 		}()
 		for raw := range raws {
@@ -91,7 +91,7 @@ type rewriter struct {
 	made     []byte // the texts of edits
 	marker   []byte // what mark writes
 	share    bool   // results share memory
-	room     []byte // what is left of it
+	room     []byte // what is left of it, which nobody has had yet
 	contexts []context
 	scratch  []byte
 	escaped  bool // the last string that text was asked about has escapes
@@ -419,11 +419,11 @@ func (r *rewriter) splice() []byte {
 }
 
 // shared is how much memory is taken at once for results that share it.
-const shared = 16 << 10
+const shared = 64 << 10
 
 // memory gives memory for one result.
 func (r *rewriter) memory(size int) []byte {
-	if !r.share || size > shared/4 {
+	if !r.share || size > shared/8 {
 		return make([]byte, size)
 	}
 	if size > len(r.room) {
