@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -29,7 +30,8 @@ type Server struct {
 	// DSN is its connection string, as a URL. Its user may create schemas and databases.
 	DSN string
 
-	end  io.Closer // the pipe that keeps the server alive; nil if it is not ours
+	end  io.WriteCloser // the pipe that keeps the server alive; nil if it is not ours
+	said chan string    // "ready" each time when the server is up, else why it is not
 	done chan struct{}
 	once sync.Once
 }
@@ -40,6 +42,22 @@ func Start(ctx context.Context) (*Server, error) {
 	if dsn := os.Getenv(Variable); dsn != "" {
 		return &Server{DSN: dsn}, nil
 	}
+	return start(ctx, 0)
+}
+
+// StartCramped starts a server of its own, whatever Variable names, of which no file can be larger than so many kilobytes: what is more does
+// not fit on its disk, until MakeRoom. Its own tables need 2,000.
+func StartCramped(ctx context.Context, kilobytes int) (*Server, error) { return start(ctx, kilobytes) }
+
+// MakeRoom starts a cramped server again, without a limit and with what it has.
+func (s *Server) MakeRoom(ctx context.Context) error {
+	if _, err := io.WriteString(s.end, "again\n"); err != nil {
+		return fmt.Errorf("pgtest: %w", err)
+	}
+	return s.up(ctx)
+}
+
+func start(ctx context.Context, kilobytes int) (*Server, error) {
 	bin := binaries()
 	if bin == "" {
 		return nil, ErrMissing
@@ -52,8 +70,8 @@ func Start(ctx context.Context) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("pgtest: a folder for PostgreSQL: %w", err)
 	}
-	s := &Server{DSN: "postgres:///postgres?user=postgres&host=" + dir + "&port=5432&sslmode=disable", done: make(chan struct{})}
-	if err := s.run(ctx, bin, dir, owner); err != nil {
+	s := &Server{DSN: "postgres:///postgres?user=postgres&host=" + dir + "&port=5432&sslmode=disable", said: make(chan string), done: make(chan struct{})}
+	if err := s.run(ctx, bin, dir, owner, kilobytes); err != nil {
 		_ = os.RemoveAll(dir) // the error at hand says more.
 		return nil, err
 	}
@@ -61,27 +79,39 @@ func Start(ctx context.Context) (*Server, error) {
 }
 
 // program makes a database and runs the server until its standard input ends, which it does when the parent process is gone, however it
-// went. Then it removes the folder.
+// went. Then it removes the folder. A line on its standard input ends the server and starts it again without a limit on its files.
 const program = `
-bin=$1 dir=$2
-"$bin/initdb" -D "$dir/data" -U postgres -A trust -E UTF8 --locale=C --no-sync >"$dir/log" 2>&1 || { cat "$dir/log"; rm -rf "$dir"; exit 1; }
-"$bin/postgres" -D "$dir/data" -k "$dir" -p 5432 -c listen_addresses= -c fsync=on >>"$dir/log" 2>&1 </dev/null &
-server=$!
-up=no
-for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30; do
-  "$bin/pg_isready" -q -h "$dir" -p 5432 -U postgres && { up=yes; break; }
-  kill -0 $server 2>/dev/null || break
-  sleep 0.2
+bin=$1 dir=$2 limit=$3
+segment=16
+[ $limit = unlimited ] || segment=1
+"$bin/initdb" -D "$dir/data" -U postgres -A trust -E UTF8 --locale=C --no-sync --wal-segsize=$segment >"$dir/log" 2>&1 ||
+  { cat "$dir/log"; rm -rf "$dir"; exit 1; }
+while :; do
+  # ulimit counts in blocks of 512 bytes.
+  (ulimit -f $limit; exec "$bin/postgres" -D "$dir/data" -k "$dir" -p 5432 -c listen_addresses= -c fsync=on >>"$dir/log" 2>&1 </dev/null) &
+  server=$!
+  up=no
+  for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30; do
+    "$bin/pg_isready" -q -h "$dir" -p 5432 -U postgres && { up=yes; break; }
+    kill -0 $server 2>/dev/null || break
+    sleep 0.2
+  done
+  if [ $up = yes ]; then echo ready; read -r again; else cat "$dir/log"; again=; fi
+  kill -INT $server 2>/dev/null
+  wait $server
+  [ -n "$again" ] || break
+  limit=unlimited
 done
-if [ $up = yes ]; then echo ready; cat >/dev/null; else cat "$dir/log"; fi
-kill -INT $server 2>/dev/null
-wait $server
 rm -rf "$dir"
 `
 
-func (s *Server) run(ctx context.Context, bin, dir string, owner *account) error {
+func (s *Server) run(ctx context.Context, bin, dir string, owner *account, kilobytes int) error {
+	limit := "unlimited"
+	if kilobytes > 0 {
+		limit = strconv.Itoa(2 * kilobytes)
+	}
 	// Not with ctx: that is for the start alone, the server outlives it.
-	cmd := exec.Command("/bin/sh", "-c", program, "sh", bin, dir) //nolint:noctx,gosec // see above; the program is ours
+	cmd := exec.Command("/bin/sh", "-c", program, "sh", bin, dir, limit) //nolint:noctx,gosec // see above; the program is ours
 	cmd.Dir = dir
 	// A signal from the terminal is for the tests, which then end the server in good order.
 	lower(cmd, owner)
@@ -97,17 +127,28 @@ func (s *Server) run(ctx context.Context, bin, dir string, owner *account) error
 		return fmt.Errorf("pgtest: %w", err)
 	}
 	s.end = in
-	first := make(chan string, 1)
 	go func() {
 		defer close(s.done)
+		defer close(s.said)
 		line := make([]byte, 16*1024)
-		n, _ := io.ReadAtLeast(said, line, len("ready\n")) // at its end it has said what it has to say.
-		first <- string(line[:n])
-		_, _ = io.Copy(io.Discard, said)
-		_ = cmd.Wait() // its status tells nothing that its words do not.
+		for {
+			n, err := io.ReadAtLeast(said, line, len("ready\n")) // at its end it has said what it has to say.
+			if n > 0 {
+				s.said <- string(line[:n])
+			}
+			if err != nil {
+				_ = cmd.Wait() // its status tells nothing that its words do not.
+				return
+			}
+		}
 	}()
+	return s.up(ctx)
+}
+
+// up waits until the server is ready.
+func (s *Server) up(ctx context.Context) error {
 	select {
-	case text := <-first:
+	case text := <-s.said:
 		if strings.HasPrefix(text, "ready") {
 			return nil
 		}
@@ -124,6 +165,9 @@ func (s *Server) Stop() {
 	s.once.Do(func() {
 		if s.end != nil {
 			_ = s.end.Close() // that is what it waits for.
+			for range s.said {
+				continue // whatever it has to say yet.
+			}
 			<-s.done
 		}
 	})

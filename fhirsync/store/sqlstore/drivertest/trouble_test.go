@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -13,6 +14,7 @@ import (
 	"github.com/fhirsync/fhirsync-go/fhirsync"
 	"github.com/fhirsync/fhirsync-go/fhirsync/fhirtest"
 	"github.com/fhirsync/fhirsync-go/fhirsync/store/sqlstore"
+	"github.com/fhirsync/fhirsync-go/internal/pgtest"
 )
 
 // readOnly gives the same database over connections that cannot write.
@@ -97,6 +99,56 @@ func TestDiskFull(t *testing.T) {
 	s = d.open(t)
 	sync(t, client(t), server, rec.PatientID, s)
 	wantRecord(t, s, srv, rec.PatientID)
+}
+
+// A PostgreSQL that cannot write any more keeps what it had accepted, whole batches of it, and says so; with room again the same sync brings the
+// rest.
+func TestDiskFullPostgres(t *testing.T) {
+	t.Parallel()
+	for _, driver := range []string{"pgx", "postgres"} {
+		t.Run(driver, func(t *testing.T) {
+			t.Parallel()
+			pgtest.Need(t) // decides whether this test can be run
+			cramped, err := pgtest.StartCramped(t.Context(), 4000)
+			if errors.Is(err, pgtest.ErrMissing) && os.Getenv("CI") != "true" {
+				t.Skip(err) // the server of the other tests is elsewhere.
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(cramped.Stop)
+			d := database{driver: driver, dsn: cramped.DSN, dialect: sqlstore.Postgres}
+			db := d.db(t)
+			s, err := sqlstore.Open(t.Context(), db, d.dialect, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			rec := fhirtest.Generate(fhirtest.Options{Seed: 2, Size: 6000})
+			srv, server := start(t, rec)
+			srv.MaxCount = 500
+			rep, err := client(t).Sync(t.Context(), server, rec.PatientID, s, nil)
+			var failed *fhirsync.StoreError
+			if !errors.As(err, &failed) || !strings.Contains(err.Error(), "too large") || !rep.Interrupted || rep.Verdict != fhirsync.Incomplete {
+				t.Fatalf("%v\n%s", err, rep)
+			}
+			saysNothing(t, err, rec.PatientID)
+			stored := 0
+			for _, r := range rep.Types {
+				stored += r.Stored
+			}
+			members := count(t, db, `SELECT count(*) FROM `+d.table("members"))
+			if n := count(t, db, `SELECT count(*) FROM `+d.table("resources")); n == 0 || n != stored || n != members || int64(n) != s.Stats().Created {
+				t.Errorf("%d resources and %d members, %d said to be stored, %+v", n, members, stored, s.Stats())
+			}
+			_ = db.Close() // its connections are those of the server that ends now.
+			if err := cramped.MakeRoom(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			s = d.open(t)
+			sync(t, client(t), server, rec.PatientID, s)
+			wantRecord(t, s, srv, rec.PatientID)
+		})
+	}
 }
 
 // kill ends the connection of whoever waits for a lock.
