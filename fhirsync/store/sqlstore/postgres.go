@@ -6,6 +6,15 @@ func postgresStatements(t func(string) string) statements {
 	states, quarantine, runs := t("states"), t("quarantine"), t("runs")
 	const keys = `unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS k (server, type, id, at)`
 	const sameKey = `r.type = k.type AND r.server = k.server AND r.id = k.id`
+	// The order is made of what is small: the bodies are cut out of their parameter one by one after that.
+	insert := `INSERT INTO ` + resources + ` (server, type, id, version_id, last_updated, digest, body_digest, first_seen, body)
+			SELECT k.server, k.type, k.id, k.version, NULLIF(k.updated, '')::timestamptz, substring($8::bytea FROM k.at32 FOR 32),
+				NULLIF(substring($9::bytea FROM k.at32 FOR 32), substring($8::bytea FROM k.at32 FOR 32)), $11::timestamptz,
+				substring($10::bytea FROM k.start FOR k.length)
+			FROM (SELECT *, (at::int - 1) * 32 + 1 AS at32 FROM
+				unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::int4[], $7::int4[])
+				WITH ORDINALITY AS u (server, type, id, version, updated, start, length, at) ORDER BY at) k
+			ON CONFLICT (type, server, id) DO NOTHING`
 	return statements{
 		// KEY SHARE: puts of one patient do not wait for each other, but erasing waits for them, and they for it.
 		patient: `SELECT p.no, (SELECT u.no FROM ` + runs + ` u WHERE u.run = $3 AND u.patient_no = p.no) FROM ` + patients + ` p
@@ -19,14 +28,11 @@ func postgresStatements(t func(string) string) statements {
 		oldRuns:  `DELETE FROM ` + runs + ` WHERE patient_no = $1 AND started < $2::timestamptz`,
 		dropRuns: `DELETE FROM ` + runs + ` WHERE patient_no = $1`,
 
-		insert: `INSERT INTO ` + resources + ` (server, type, id, version_id, last_updated, digest, body_digest, first_seen, body)
-			SELECT k.server, k.type, k.id, k.version, NULLIF(k.updated, '')::timestamptz, substring($8::bytea FROM k.at32 FOR 32),
-				NULLIF(substring($9::bytea FROM k.at32 FOR 32), substring($8::bytea FROM k.at32 FOR 32)), $11::timestamptz,
-				substring($10::bytea FROM k.start FOR k.length)
-			FROM (SELECT *, (at::int - 1) * 32 + 1 AS at32 FROM
-				unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::int4[], $7::int4[])
-				WITH ORDINALITY AS u (server, type, id, version, updated, start, length, at)) k
-			ORDER BY k.at ON CONFLICT (type, server, id) DO NOTHING RETURNING no, server, type, id`,
+		insert: insert + ` RETURNING no, server, type, id`,
+		insertOwn: `WITH made AS (` + insert + ` RETURNING no),
+			own AS (INSERT INTO ` + members + ` (patient_no, resource_no, first_seen, last_seen, run_no)
+				SELECT $12::int8, no, $11::timestamptz, $11::timestamptz, $13::int8 FROM made)
+			SELECT count(*) FROM made`,
 		update: `UPDATE ` + resources + ` r SET version_id = k.version, last_updated = NULLIF(k.updated, '')::timestamptz,
 				digest = substring($6::bytea FROM k.at32 FOR 32),
 				body_digest = NULLIF(substring($7::bytea FROM k.at32 FOR 32), substring($6::bytea FROM k.at32 FOR 32)),

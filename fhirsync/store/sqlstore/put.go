@@ -115,6 +115,15 @@ func (p *putting) put(ctx context.Context, batch fhirsync.Batch, rows []*row) er
 			missing = append(missing, r)
 		}
 	}
+	rest := rows // of which members are still to be written
+	if p.s.sql.insertOwn != "" && !p.s.edges {
+		left, err := p.insertOwn(ctx, patient, run, missing)
+		if err != nil {
+			return err
+		}
+		rest = slices.Concat(left, there)
+		missing, there = nil, rest
+	}
 	for round := 0; len(missing)+len(there) > 0; round++ {
 		if round == 5 {
 			return errors.New("rows come and go under other transactions")
@@ -134,7 +143,7 @@ func (p *putting) put(ctx context.Context, batch fhirsync.Batch, rows []*row) er
 	if err := p.update(ctx, changed); err != nil {
 		return err
 	}
-	if err := p.members(ctx, patient, run, rows); err != nil {
+	if err := p.members(ctx, patient, run, rest); err != nil {
 		return err
 	}
 	return p.edges(ctx)
@@ -307,8 +316,7 @@ func (p *putting) insertMany(ctx context.Context, rows []*row) error {
 		byKey[fhirsync.Key{Server: r.server, Type: r.typ, ID: r.id}] = r
 	}
 	c := p.columns(rows)
-	res, err := p.tx.QueryContext(ctx, p.s.sql.insert, c.server.String(), c.typ.String(), c.id.String(), c.version.String(),
-		c.updated.String(), c.offset.String(), c.length.String(), c.digests, c.bodyDigests, c.bodies, p.now)
+	res, err := p.tx.QueryContext(ctx, p.s.sql.insert, append(c.inserted(), p.now)...)
 	if err != nil {
 		return err
 	}
@@ -326,6 +334,33 @@ func (p *putting) insertMany(ctx context.Context, rows []*row) error {
 		r.no = no
 	}
 	return res.Err()
+}
+
+// insertOwn inserts rows, and those that were not there as members. It gives the rows of which that is not all that is to be done: which of them were
+// there is not asked, as a rule none was.
+func (p *putting) insertOwn(ctx context.Context, patient, run int64, rows []*row) (left []*row, err error) {
+	for _, part := range chunks(rows) {
+		c := p.columns(part)
+		var made int64
+		_, err := one(ctx, p.tx, p.s.sql.insertOwn, append(c.inserted(), p.now, patient, run), &made)
+		if err != nil {
+			return nil, err
+		}
+		p.done.Created += made
+		if made < int64(len(part)) {
+			left = append(left, part...)
+			p.done.Unchanged -= made // they will be found to be what they are.
+		}
+	}
+	return left, nil
+}
+
+// inserted gives the parameters of an insert, without those that are the same for all rows.
+func (c *columns) inserted() []any {
+	return []any{
+		c.server.String(), c.typ.String(), c.id.String(), c.version.String(), c.updated.String(), c.offset.String(), c.length.String(),
+		c.digests, c.bodyDigests, c.bodies,
+	}
 }
 
 // compare looks at rows that are there, locks them against other transactions, and tells which of them are to be replaced and which are
@@ -395,6 +430,9 @@ func (p *putting) update(ctx context.Context, rows []*row) error {
 
 // members notes that the resources were seen in the patient's record, by this run.
 func (p *putting) members(ctx context.Context, patient, run int64, rows []*row) error {
+	if len(rows) == 0 {
+		return nil
+	}
 	nos := make([]int64, len(rows))
 	for i, r := range rows {
 		nos[i] = r.no

@@ -169,6 +169,7 @@ type statements struct {
 	patient, readPatient, addPatient, lockPatient, dropPatient string
 	addRun, oldRuns, dropRuns                                  string
 	insert, members, held, update                              string
+	insertOwn                                                  string // inserts, and what was inserted as members as well
 	dropEdges, addEdge                                         string
 	holds, seen                                                string
 	get, all, ofType, ofPatient                                string

@@ -58,6 +58,11 @@ func (l *list) text(s string) {
 		return
 	}
 	l.b.WriteByte('"')
+	if strings.IndexByte(s, '"') < 0 && strings.IndexByte(s, '\\') < 0 {
+		l.b.WriteString(s)
+		l.b.WriteByte('"')
+		return
+	}
 	for i := range len(s) {
 		if s[i] == '"' || s[i] == '\\' {
 			l.b.WriteByte('\\')

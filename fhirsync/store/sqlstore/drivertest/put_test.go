@@ -184,3 +184,32 @@ func TestSameKeyTwiceInOneBatch(t *testing.T) {
 		}
 	})
 }
+
+// A batch of which some is there and some is not, and the store was not asked: each is counted as what it is, and all are the patient's.
+func TestSomeAreThere(t *testing.T) {
+	t.Parallel()
+	forEach(t, func(p place) {
+		t, d := p.t, p.database
+		s := d.open(t)
+		put(t, s, "one", resource("a", "same", 0), resource("b", "old", 0), resource("c", "newer", 5))
+		put(t, s, "two", resource("a", "same", 0), resource("b", "new", 1), resource("c", "older", 2), resource("d", "", 0), resource("e", "", 0))
+		if got, want := s.Stats(), (sqlstore.Stats{Created: 5, Updated: 1, Unchanged: 1, Stale: 1}); got != want {
+			t.Errorf("%+v, want %+v", got, want)
+		}
+		put(t, s, "two", resource("a", "same", 0), resource("f", "", 0))
+		if got, want := s.Stats(), (sqlstore.Stats{Created: 6, Updated: 1, Unchanged: 2, Stale: 1}); got != want {
+			t.Errorf("%+v, want %+v", got, want)
+		}
+		wantBytes(t, s, resource("b", "new", 1))
+		wantBytes(t, s, resource("c", "newer", 5))
+		for patient, want := range map[string]string{"one": "a b c", "two": "a b c d e f"} {
+			if got := ids(t, s, patient); got != want {
+				t.Errorf("%s has %s, want %s", patient, got, want)
+			}
+		}
+		seen, err := s.Seen(t.Context(), "run", []fhirsync.Key{resource("a", "", 0).Key, resource("f", "", 0).Key, resource("g", "", 0).Key})
+		if err != nil || !seen[0] || !seen[1] || seen[2] {
+			t.Errorf("%v %v", seen, err)
+		}
+	})
+}
