@@ -32,7 +32,10 @@ func (s *Space) target(ref *refs.Reference) (Pair, string, bool) {
 	if ref.Kind == refs.Absolute && !s.HasBase(ref.Base) {
 		return Pair{}, "", false
 	}
-	p := Pair{Space: s.name, Type: strings.Clone(ref.Type), ID: strings.Clone(ref.ID)}
+	p := Pair{Space: s.name, Type: ref.Type, ID: ref.ID}
+	if s.pairs { // which are kept, and shall not keep the whole text
+		p.Type, p.ID = strings.Clone(p.Type), strings.Clone(p.ID)
+	}
 	p.NewID = s.ID(p.Type, p.ID)
 	return p, p.NewID, true
 }

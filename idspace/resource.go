@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/fhirsync/fhirsync-go/internal/jsonscan"
+	"github.com/fhirsync/fhirsync-go/internal/memo"
 	"github.com/fhirsync/fhirsync-go/refs"
 )
 
@@ -157,7 +158,7 @@ func (r *rewriter) typeName(token span) (string, bool) {
 	if len(r.types) >= maxTypes {
 		clear(r.types)
 	}
-	if len(typ) <= maxKnownText {
+	if len(typ) <= memo.Longest {
 		r.types[typ] = typ
 	}
 	return typ, true

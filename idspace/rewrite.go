@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/fhirsync/fhirsync-go/internal/jsonscan"
+	"github.com/fhirsync/fhirsync-go/internal/memo"
 	"github.com/fhirsync/fhirsync-go/internal/xhtml"
 )
 
@@ -97,7 +98,7 @@ type rewriter struct {
 	escaped  bool // the last string that text was asked about has escapes
 	links    []xhtml.Link
 	pairs    []Pair
-	known    memo
+	known    memo.Memo[target]
 	types    map[string]string // types seen lately, so that their names are made once
 	foreign  int
 	root     Pair
@@ -267,12 +268,17 @@ func (r *rewriter) aim(f *jsonscan.Field) *target {
 }
 
 func (r *rewriter) aimText(text []byte) *target {
-	if t := r.known.find(text); t != nil {
+	if t := r.known.Find(text); t != nil {
 		return t
 	}
+	return r.aimNew(text)
+}
+
+// aimNew finds out what becomes of a text that is not known, and remembers it.
+func (r *rewriter) aimNew(text []byte) *target {
 	own := string(text)
 	t := aim(own, false, r.m)
-	r.known.add(own, &t)
+	r.known.Add(own, &t)
 	return &t
 }
 
@@ -303,7 +309,7 @@ func (r *rewriter) narrative(f *jsonscan.Field) {
 		l := &r.links[i]
 		var t *target
 		if lone {
-			one := aim(l.Text, lone, r.m)
+			one := aim(strings.Clone(l.Text), lone, r.m)
 			t = &one
 		} else {
 			t = r.aimText([]byte(l.Text))

@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/fhirsync/fhirsync-go/internal/jsonscan"
+	"github.com/fhirsync/fhirsync-go/internal/memo"
 	"github.com/fhirsync/fhirsync-go/internal/xhtml"
 )
 
@@ -152,14 +153,29 @@ type finder struct {
 
 	typ     string            // the root's resourceType
 	hasType bool              // it has been looked for
+	named   bool              // it is letters alone, so that a path says where it ends
 	names   map[string]string // paths and types, of which the same few come again and again
-	path    []byte            // scratch
+	places  map[string]*place // the same of paths that begin with such a type
+	texts   memo.Memo[literal]
+	path    []byte // scratch
 	links   []xhtml.Link
 	found   Found
 }
 
+// place is what a path says of the References that stand there.
+type place struct {
+	path  string // without the name reference
+	isURI bool
+}
+
+// literal is what the text of a Reference says.
+type literal struct {
+	text string
+	ref  Reference
+}
+
 var finders = sync.Pool{New: func() any {
-	f := &finder{names: map[string]string{}}
+	f := &finder{names: map[string]string{}, places: map[string]*place{}}
 	f.wantFunc, f.visitFunc = f.want, f.visit
 	return f
 }}
@@ -167,7 +183,11 @@ var finders = sync.Pool{New: func() any {
 // find calls yield for what raw points to, until that gives false. It gives errStop then.
 func find(raw []byte, set sourceSet, yield func(*Found) bool) error {
 	f := finders.Get().(*finder)
-	f.raw, f.set, f.yield, f.typ, f.hasType = raw, set, yield, "", false
+	f.raw, f.set, f.yield, f.typ, f.hasType, f.named = raw, set, yield, "", false, false
+	f.walker.Likely = nil
+	if set&^(1<<FromReference|1<<FromAttachment) == 0 {
+		f.walker.Likely = fewNames
+	}
 	err := f.walker.Walk(raw, f.wantFunc, f.visitFunc)
 	f.raw, f.yield, f.found = nil, nil, Found{}
 	clear(f.links)
@@ -177,6 +197,9 @@ func find(raw []byte, set sourceSet, yield func(*Found) bool) error {
 	finders.Put(f)
 	return err
 }
+
+// fewNames are those that want accepts if only References and Attachments are asked for.
+var fewNames = jsonscan.NewNames("reference", "resourceType", "url")
 
 func (f *finder) want(name []byte) bool {
 	switch string(name) {
@@ -203,13 +226,14 @@ func (f *finder) visit(field *jsonscan.Field) error {
 			} else {
 				f.typ = f.known(inside)
 			}
+			f.named = isType(f.typ)
 		}
 		return nil
 	}
 	var source Source
 	switch c {
 	case classReference:
-		source = FromReference // or a uri, which the path tells
+		return f.reference(field)
 	case classURL:
 		source = urlOf(field.Parent())
 	case classCanonical, classMaybeCanonical:
@@ -228,29 +252,67 @@ func (f *finder) visit(field *jsonscan.Field) error {
 		}
 	case classNone:
 	}
-	if source != FromReference && !f.set.has(source) {
+	if !f.set.has(source) {
 		return nil
 	}
 	text := field.Text()
 	switch {
 	case (c == classMaybeCanonical || c == classMaybeURI) && !looksLikeURI(text):
 		return nil
-	case text == "" && source != FromReference:
+	case text == "":
 		return nil
 	}
 	path := f.at(field)
-	if source == FromReference && isURI(path, f.typ) {
-		source = FromURI
-	}
-	switch {
-	case !f.set.has(source):
-		return nil
-	case source == FromReference:
-		path = parentOf(path, "reference")
-	case source == FromAttachment:
+	if source == FromAttachment {
 		path = parentOf(path, "url")
 	}
-	return f.give(field, source, path, text, field.Start, field.End)
+	return f.give(field, source, f.known(path), text, Parse(text), field.Start, field.End)
+}
+
+// reference looks at a string named reference: that of a Reference, or a uri, which the path tells.
+func (f *finder) reference(field *jsonscan.Field) error {
+	path, isURI := f.place(f.at(field))
+	source := FromReference
+	if isURI {
+		source = FromURI
+	}
+	if !f.set.has(source) {
+		return nil
+	}
+	var text string
+	var ref Reference
+	if inside, escaped := field.Inside(); escaped {
+		text = field.Text()
+		ref = Parse(text)
+	} else if known := f.texts.Find(inside); known != nil {
+		text, ref = known.text, known.ref
+	} else {
+		text = string(inside)
+		ref = Parse(text)
+		f.texts.Add(text, &literal{text, ref})
+	}
+	return f.give(field, source, path, text, ref, field.Start, field.End)
+}
+
+// place tells where a string named reference stands, and whether that is the place of a uri.
+func (f *finder) place(path []byte) (element string, uri bool) {
+	if p, ok := f.places[string(path)]; ok && f.named {
+		return p.path, p.isURI
+	}
+	p := &place{isURI: isURI(path, f.typ)}
+	if p.isURI {
+		p.path = f.known(path)
+	} else {
+		p.path = f.known(parentOf(path, "reference"))
+	}
+	// Other types hold dots, or are none, so that one path could stand for two places.
+	if f.named && len(path) <= longestName {
+		if len(f.places) >= maxNames {
+			clear(f.places)
+		}
+		f.places[string(path)] = p
+	}
+	return p.path, p.isURI
 }
 
 // at gives the path of a string, in scratch space.
@@ -258,7 +320,7 @@ func (f *finder) at(field *jsonscan.Field) []byte {
 	if !f.hasType {
 		// Rare: a reference stands before the resourceType.
 		head, _ := jsonscan.Head(f.raw)
-		f.typ, f.hasType = head.ResourceType, true
+		f.typ, f.hasType, f.named = head.ResourceType, true, isType(head.ResourceType)
 	}
 	f.path = append(f.path[:0], f.typ...)
 	if f.typ != "" {
@@ -274,9 +336,9 @@ func parentOf(path []byte, name string) []byte {
 	return bytes.TrimSuffix(path, []byte("."))
 }
 
-func (f *finder) give(field *jsonscan.Field, source Source, path []byte, text string, start, end int) error {
+func (f *finder) give(field *jsonscan.Field, source Source, path, text string, ref Reference, start, end int) error {
 	f.found = Found{
-		Path: f.known(path), Source: source, Text: text, Ref: Parse(text), Start: start, End: end,
+		Path: path, Source: source, Text: text, Ref: ref, Start: start, End: end,
 		Contained: field.InContained(), Extension: field.InExtension(), Object: field.Object(),
 	}
 	if !f.yield(&f.found) {
@@ -314,7 +376,8 @@ func (f *finder) narrative(field *jsonscan.Field) error {
 			end = places.Of(end)
 		}
 		first := field.Start + len(`"`)
-		if err := f.give(field, FromNarrative, path, strings.Clone(l.Text), first+start, first+end); err != nil {
+		link := strings.Clone(l.Text)
+		if err := f.give(field, FromNarrative, f.known(path), link, Parse(link), first+start, first+end); err != nil {
 			return err
 		}
 	}
@@ -328,13 +391,18 @@ func (f *finder) known(text []byte) string {
 	if s, ok := f.names[string(text)]; ok {
 		return s
 	}
-	const most, longest = 512, 200 // what they are is for the input to choose
 	s := string(text)
-	if len(s) <= longest {
-		if len(f.names) >= most {
+	if len(s) <= longestName {
+		if len(f.names) >= maxNames {
 			clear(f.names)
 		}
 		f.names[s] = s
 	}
 	return s
 }
+
+// Paths and types that are longer than this, or beyond this many, are not remembered: what they are is for the input to choose.
+const (
+	longestName = 200
+	maxNames    = 512
+)

@@ -278,3 +278,29 @@ func TestAllKeepsNothingOfTheText(t *testing.T) {
 		t.Errorf("after the text was overwritten (-before +after):\n%s", diff)
 	}
 }
+
+// What was found out about a path is never taken for one that only looks the same: types with dots in them, or none, come from broken servers and from
+// hostile ones.
+func TestAllForgetsNoType(t *testing.T) {
+	t.Parallel()
+	subject := `{"resourceType":"Observation","subject":{"reference":"Patient/1"}}`
+	for range 3 { // in any order, with what the ones before left behind
+		for raw, want := range map[string]string{
+			subject: "Observation.subject Reference",
+			`{"resourceType":"Observation.subject","reference":"Patient/1"}`:                   "Observation.subject.reference uri",
+			`{"Observation":{"subject":{"reference":"Patient/1"}}}`:                            "Observation.subject Reference",
+			`{"resourceType":"","Immunization":{"education":{"reference":"Patient/1"}}}`:       "Immunization.education Reference",
+			`{"resourceType":"Immunization","education":{"reference":"Patient/1"}}`:            "Immunization.education.reference uri",
+			`{"education":{"\u0072eference":"Patient\/1"},"resourceType":"Immunization"}`:      "Immunization.education.reference uri",
+			`{"resourceType":"Immunization.education","x":{"reference":"Patient/1"}}`:          "Immunization.education.x Reference",
+			`{"resourceType":"Patient","contained":[{"education":{"reference":"Patient/1"}}]}`: "Patient.contained.education.reference uri",
+			`{"resourceType":"Patient.contained","education":{"reference":"Patient/1"}}`:       "Patient.contained.education Reference",
+		} {
+			for found, err := range refs.All([]byte(raw), refs.FromReference, refs.FromURI) {
+				if got := found.Path + " " + found.Source.String(); err != nil || got != want || found.Ref.ID != "1" || found.Text != "Patient/1" {
+					t.Errorf("%s: %s, %+v, %v", raw, got, found, err)
+				}
+			}
+		}
+	}
+}
