@@ -5,8 +5,8 @@ import (
 	"encoding/binary"
 	"math/bits"
 	"slices"
-	"unicode/utf16"
-	"unicode/utf8"
+
+	"github.com/fhirsync/fhirsync-go/internal/jsonscan"
 )
 
 // What is in this file reads JSON that [jsonscan.Walker.Walk] has accepted, and panics on any other.
@@ -157,64 +157,8 @@ var valueEnders = []byte(",]} \n\r\t")
 // appendUnquoted decodes the inside of a string. lone tells that it has a surrogate without its partner, which becomes U+FFFD, so that the
 // text no longer says all that the string did.
 func appendUnquoted(text, inside []byte) (_ []byte, lone bool) {
-	for i := 0; i < len(inside); {
-		var n int
-		var alone bool
-		text, n, alone = appendStep(text, inside[i:])
-		lone = lone || alone
-		i += n
-	}
-	return text, lone
-}
-
-// appendStep decodes what a string begins with: plain text up to the next escape, or one escape. n is how long it was.
-func appendStep(dst, src []byte) (_ []byte, n int, lone bool) {
-	if src[0] != '\\' {
-		if n = bytes.IndexByte(src, '\\'); n < 0 {
-			n = len(src)
-		}
-		return append(dst, src[:n]...), n, false
-	}
-	switch c := src[1]; c {
-	case 'u':
-	case 'b':
-		return append(dst, '\b'), 2, false
-	case 'f':
-		return append(dst, '\f'), 2, false
-	case 'n':
-		return append(dst, '\n'), 2, false
-	case 'r':
-		return append(dst, '\r'), 2, false
-	case 't':
-		return append(dst, '\t'), 2, false
-	default:
-		return append(dst, c), 2, false
-	}
-	r := hex4(src[2:])
-	if !utf16.IsSurrogate(r) {
-		return utf8.AppendRune(dst, r), 6, false
-	}
-	if len(src) >= 12 && src[6] == '\\' && src[7] == 'u' {
-		if pair := utf16.DecodeRune(r, hex4(src[8:])); pair != utf8.RuneError {
-			return utf8.AppendRune(dst, pair), 12, false
-		}
-	}
-	return utf8.AppendRune(dst, utf8.RuneError), 6, true
-}
-
-func hex4(src []byte) (r rune) {
-	for _, c := range src[:4] {
-		switch {
-		case c <= '9':
-			c -= '0'
-		case c <= 'F':
-			c -= 'A' - 10
-		default:
-			c -= 'a' - 10
-		}
-		r = r<<4 | rune(c)
-	}
-	return r
+	text, _ = jsonscan.AppendText(text, inside)
+	return text, jsonscan.HasHalf(inside)
 }
 
 // escapeJSON gives a text as it has to stand inside a JSON string. The text is UTF-8.

@@ -1,9 +1,9 @@
 package conform
 
 import (
+	"bytes"
 	"errors"
 	"strconv"
-	"unicode/utf8"
 
 	"github.com/fhirsync/fhirsync-go/internal/jsonscan"
 )
@@ -306,63 +306,11 @@ type field struct {
 // decode gives what a JSON string with its quotes says. A surrogate without its partner becomes U+FFFD.
 func decode(token []byte) string {
 	inside := token[1 : len(token)-1]
-	for i, c := range inside {
-		if c == '\\' {
-			return decodeEscaped(inside, i)
-		}
+	if bytes.IndexByte(inside, '\\') < 0 {
+		return string(inside)
 	}
-	return string(inside)
-}
-
-func decodeEscaped(inside []byte, from int) string {
-	out := append(make([]byte, 0, len(inside)), inside[:from]...)
-	for i := from; i < len(inside); i++ {
-		if inside[i] != '\\' {
-			out = append(out, inside[i])
-			continue
-		}
-		i++
-		switch c := inside[i]; c {
-		case 'b':
-			out = append(out, '\b')
-		case 'f':
-			out = append(out, '\f')
-		case 'n':
-			out = append(out, '\n')
-		case 'r':
-			out = append(out, '\r')
-		case 't':
-			out = append(out, '\t')
-		case 'u':
-			r := hex4(inside[i+1 : i+5])
-			i += 4
-			if 0xD800 <= r && r < 0xDC00 && i+6 < len(inside) && inside[i+1] == '\\' && inside[i+2] == 'u' {
-				if low := hex4(inside[i+3 : i+7]); 0xDC00 <= low && low < 0xE000 {
-					r = (r-0xD800)<<10 | (low - 0xDC00) + 0x10000
-					i += 6
-				}
-			}
-			out = utf8.AppendRune(out, r)
-		default:
-			out = append(out, c)
-		}
-	}
-	return string(out)
-}
-
-func hex4(digits []byte) (r rune) {
-	for _, c := range digits {
-		switch {
-		case c <= '9':
-			c -= '0'
-		case c <= 'F':
-			c -= 'A' - 10
-		default:
-			c -= 'a' - 10
-		}
-		r = r<<4 | rune(c)
-	}
-	return r
+	text, _ := jsonscan.AppendText(make([]byte, 0, len(inside)), inside)
+	return string(text)
 }
 
 // quote gives a text as JSON, with no more escapes than JSON needs.

@@ -33,7 +33,7 @@ func (f *Field) Text() string {
 	if !f.escaped {
 		return string(inside)
 	}
-	f.w.text, _ = appendText(f.w.text[:0], inside)
+	f.w.text, _ = AppendText(f.w.text[:0], inside)
 	return string(f.w.text)
 }
 

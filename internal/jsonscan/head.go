@@ -116,7 +116,7 @@ func (s *scanner) text(t token) []byte {
 }
 
 func (s *scanner) unescape(t token) []byte {
-	s.scratch, _ = appendText(s.scratch[:0], t.text(s.buf))
+	s.scratch, _ = AppendText(s.scratch[:0], t.text(s.buf))
 	return s.scratch
 }
 
@@ -153,8 +153,8 @@ func (s *scanner) same(a, b token) bool {
 	if !a.escaped && !b.escaped {
 		return bytes.Equal(a.text(s.buf), b.text(s.buf))
 	}
-	one, okOne := appendText(nil, a.text(s.buf))
-	two, okTwo := appendText(nil, b.text(s.buf))
+	one, okOne := AppendText(nil, a.text(s.buf))
+	two, okTwo := AppendText(nil, b.text(s.buf))
 	return okOne && okTwo && bytes.Equal(one, two)
 }
 

@@ -24,7 +24,7 @@ func (p *Property) Text() string {
 	if !p.escaped {
 		return string(inside)
 	}
-	text, _ := appendText(nil, inside)
+	text, _ := AppendText(nil, inside)
 	return string(text)
 }
 

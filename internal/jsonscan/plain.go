@@ -25,7 +25,7 @@ func Plain(raw []byte) bool {
 				return false
 			}
 			text := raw[i+1 : end-1]
-			if escaped && hasHalf(text) {
+			if escaped && HasHalf(text) {
 				return false
 			}
 			if name {
@@ -93,8 +93,8 @@ func hashName(name []byte) uint64 {
 	return h >> 32
 }
 
-// hasHalf tells whether an escape in a string is half of a character.
-func hasHalf(text []byte) bool {
+// HasHalf tells whether an escape in the inside of a string is half of a character, or none of JSON's that begins with u.
+func HasHalf(text []byte) bool {
 	for i := 0; i+1 < len(text); i++ {
 		if text[i] != '\\' {
 			continue

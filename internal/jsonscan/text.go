@@ -6,11 +6,11 @@ import (
 	"unicode/utf8"
 )
 
-// appendText appends what the inside of a JSON string (without the quotes)
-// stands for. Surrogates without a partner become U+FFFD, as encoding/json has
+// AppendText appends what the inside of a JSON string (without the quotes)
+// stands for. Surrogates without a partner (see [HasHalf]) become U+FFFD, as encoding/json has
 // it; bytes that are not escapes are taken as they are, UTF-8 or not. It gives
-// false if an escape is none of JSON's.
-func appendText(dst, src []byte) ([]byte, bool) {
+// false if an escape is none of JSON's, and then what stood before it.
+func AppendText(dst, src []byte) ([]byte, bool) {
 	for i := 0; i < len(src); {
 		if src[i] != '\\' {
 			n := bytes.IndexByte(src[i:], '\\')
@@ -78,7 +78,7 @@ func (p *Places) Of(dec int) int {
 			continue
 		}
 		n := escapeLen(rest)
-		text, _ := appendText(p.scratch[:0], rest[:n])
+		text, _ := AppendText(p.scratch[:0], rest[:n])
 		p.raw += n
 		p.dec += len(text)
 	}

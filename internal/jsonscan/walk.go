@@ -308,7 +308,7 @@ func (w *Walker) name(l *level) []byte {
 			}
 			name = name[:i]
 		}
-		w.nameText, _ = appendText(w.nameText[:0], name)
+		w.nameText, _ = AppendText(w.nameText[:0], name)
 		return w.nameText
 	}
 	return name

@@ -51,7 +51,7 @@ func (w *writer) add(buf []byte, t *token, err *error) (sp span) {
 		w.text = append(w.text, t.text(buf)...)
 	default:
 		var ok bool
-		if w.text, ok = appendText(w.text, t.text(buf)); !ok {
+		if w.text, ok = AppendText(w.text, t.text(buf)); !ok {
 			w.text = w.text[:sp.start]
 			if *err == nil {
 				*err = syntaxAt(t.start, "bad escape")
