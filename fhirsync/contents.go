@@ -291,7 +291,8 @@ func (w *wave) bring(ctx context.Context, t *refs.Target, a *attachment) (came b
 			return false, nil, context.Cause(w.ctx)
 		}
 		if why != nil {
-			if fail == nil || !errors.Is(fail.Err, errBroken) && (fail.StatusCode == http.StatusOK || fail.StatusCode == http.StatusNotAcceptable) {
+			// That a Binary came without what it holds goes before what became of the other way: it must not be taken for what was asked for.
+			if fail == nil || errors.Is(why.Err, errNoContent) || !errors.Is(fail.Err, errNoContent) && !errors.Is(fail.Err, errBroken) && (fail.StatusCode == http.StatusOK || fail.StatusCode == http.StatusNotAcceptable) {
 				fail = why
 			}
 			if s := why.status(); s == http.StatusNotFound || s == http.StatusGone || s == http.StatusUnauthorized || s == http.StatusForbidden || isTooLarge(why.Err) || errors.Is(why.Err, errOtherID) {

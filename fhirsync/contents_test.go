@@ -483,3 +483,23 @@ func TestPagesForContents(t *testing.T) {
 		})
 	}
 }
+
+// TestABinaryWithoutWhatItHoldsIsNoContent: also where the content itself is taken for broken FHIR, so that the Binary is asked for once more.
+func TestABinaryWithoutWhatItHoldsIsNoContent(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(6) {
+		synctest.Test(t, func(t *testing.T) {
+			rec := fhirtest.Generate(fhirtest.Options{Seed: 30 + seed, Size: 40, Attachments: 8})
+			srv := fhirtest.NewServer(rec)
+			srv.Inject(fhirtest.BinaryWithoutData(), fhirtest.Latin1("utf-8"))
+			store := new(memstore.Store)
+			rep, _ := newClient(t, srv, fhirsync.Config{}).Sync(t.Context(), fhirsync.Server{BaseURL: srv.BaseURL()}, rec.PatientID, store, nil)
+			for r := range store.All() {
+				named := func(g fhirsync.Gap) bool { return g.Ref == "Binary/"+r.ID && g.Reason.Verdict() < fhirsync.Complete }
+				if r.Type == "Binary" && !bytes.Contains(r.Raw, []byte(`"data"`)) && !slices.ContainsFunc(rep.Gaps, named) {
+					t.Errorf("Binary/%s is stored without what it holds, and the report does not say so\n%s", r.ID, rep)
+				}
+			}
+		})
+	}
+}
