@@ -27,7 +27,7 @@ func (c *Client) newRun(srv Server, patientID string, opts *SyncOptions) (*run, 
 	r := &run{
 		client: c, server: s, id: rand.Text(), patientID: patientID, asking: patientID, strategy: c.cfg.Strategy,
 		people: newPeople(s.base, patientID), seen: map[ident]uint16{}, names: []string{""}, nameIDs: map[string]uint16{},
-		answeredAll: map[string]bool{}, rereads: map[string]reread{}, late: map[string]bool{}, turn: make(chan struct{}, 1),
+		answeredAll: map[string]bool{}, undone: map[string]bool{}, rereads: map[string]reread{}, late: map[string]bool{}, turn: make(chan struct{}, 1),
 		caps: &quirks.Capabilities{}, stated: &quirks.Capabilities{},
 		looks: looking{open: map[uint64]struct{}{}, known: map[ident]struct{}{}},
 	}

@@ -3,6 +3,9 @@ package fhirsync_test
 import (
 	"errors"
 	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -87,5 +90,51 @@ func TestAutoSavesRequestsByEverything(t *testing.T) {
 			t.Errorf("%d requests with the operation, %d without", total[1], total[0])
 		}
 		t.Log(fmt.Sprint(total))
+	})
+}
+
+// TestACountIsOfWhatTheQuestionFinds: what came because the patient has authored it does not make up for something that is missing.
+func TestACountIsOfWhatTheQuestionFinds(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		rec := fhirtest.Generate(fhirtest.Options{Seed: 77, Size: 200, Secondary: 12})
+		srv := fhirtest.NewServer(rec)
+		srv.Everything = true
+		dropped := 0
+		p := tampering{base: srv.RoundTripper(), edit: func(typ string, _ url.Values, bundle map[string]any) {
+			if typ != "$everything" {
+				return
+			}
+			entries, _ := bundle["entry"].([]any)
+			byOthers := map[any]int{}
+			of := func(entry any) (typ any, about bool) {
+				resource, _ := entry.(map[string]any)["resource"].(map[string]any)
+				return resource["resourceType"], resource["subject"] != nil
+			}
+			for _, e := range entries {
+				if typ, about := of(e); !about && (typ == "Observation" || typ == "Procedure" || typ == "DocumentReference") {
+					byOthers[typ]++
+				}
+			}
+			// As many are missing as came beside those that a search by patient finds.
+			bundle["entry"] = slices.DeleteFunc(entries, func(e any) bool {
+				typ, about := of(e)
+				if about && byOthers[typ] > 0 {
+					byOthers[typ]--
+					dropped++
+					return true
+				}
+				return false
+			})
+		}}
+		client, err := fhirsync.New(fhirsync.Config{HTTPClient: &http.Client{Transport: p}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		store := new(memstore.Store)
+		rep, err := client.Sync(t.Context(), fhirsync.Server{BaseURL: srv.BaseURL()}, rec.PatientID, store, nil)
+		if lost, _ := missing(srv, rec.PatientID, store); len(lost) > 0 || err != nil || dropped == 0 {
+			t.Errorf("%d were left out; lost %v, %v\n%s", dropped, lost, err, rep)
+		}
 	})
 }

@@ -216,6 +216,15 @@ func (r *run) takeWave() []refs.Target {
 	return wave
 }
 
+// expect notes a resource that has come and is not with the writer yet: whoever looks for it from now on takes it for held. It is one that only
+// references bring. The caller holds run.mu.
+func (f *frontier) expect(typ, id string) {
+	t := refs.Target{Type: typ, ID: id, Path: "a resource that had come", Count: 1}
+	if _, open := f.open[t.Literal()]; !open {
+		f.open[t.Literal()] = t
+	}
+}
+
 // came notes that a target has come, or that it need not.
 func (r *run) came(t *refs.Target) {
 	r.mu.Lock()

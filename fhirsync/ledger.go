@@ -57,6 +57,7 @@ type typeEntry struct {
 	passes                   int
 	floor                    Evidence
 	receivedThen, expectThen int
+	subject                  int  // received in this pass, and about the patient: what the plain question for the type must find
 	checked, verified        bool // against the server's count: begun, and done
 	// What the question for the whole type took, in the form that took most, and the parts of it, in pages.
 	wholePages, partPages int
@@ -322,7 +323,7 @@ func (l *ledger) nextPass() {
 		e.passes++
 		e.leastThen += e.least()
 		e.wholePages, e.partPages, e.tried = 0, 0, false
-		e.receivedThen = e.Received
+		e.receivedThen, e.subject = e.Received, 0
 		if e.Expected != nil {
 			e.expectThen += *e.Expected
 		}

@@ -148,15 +148,16 @@ func (s *Session) Offers(name string) bool {
 	return refused == 0 && (s.r.noCaps != nil || s.r.caps.ClaimsOperation("Patient", name))
 }
 
-// Confirm asks the server how many resources of a type it has for the patient. If as many have come already, by whatever way, the type is
+// Confirm asks the server how many resources of a type are about the patient. If as many have come already, by whatever way, the type is
 // settled by it as [Counted], and settled is true; else nothing changes, and the type is best searched.
 func (s *Session) Confirm(ctx context.Context, typ string) (settled bool, err error) {
 	r := s.r
-	if !isTypeName(typ) {
-		return false, nil
+	if !isTypeName(typ) || len(r.opts.AlsoPatients) > 0 {
+		return false, nil // what came may be about another id of the patient.
 	}
+	// What came of it by another parameter, authored by the patient say, is not counted: it could make up for something that is missing.
 	received, unattributed := 0, 0
-	r.ledger.with(typ, func(e *typeEntry) { received, unattributed = e.Received-e.receivedThen, e.Unattributed })
+	r.ledger.with(typ, func(e *typeEntry) { received, unattributed = e.subject, e.Unattributed })
 	if received == 0 || unattributed > 0 || len(r.required(typ)) > 0 || len(r.furtherOf(typ)) > 0 || r.reach(typ) != quirks.BySearch || len(r.riders[typ]) > 0 || !r.claims(typ) && r.noCaps == nil || r.wasSettled(typ) {
 		return r.wasSettled(typ), nil
 	}

@@ -64,6 +64,7 @@ type run struct {
 	prints      map[ident]struct{} // what resources say beside their ids; nil: nothing has come without one
 	rereadBytes int                // held of them
 	kept        map[ident]bool     // went into quarantine
+	undone      map[string]bool    // types of which something came that did not get to the writer
 	failures    []question         // of whole types, to be tried once more
 	lastPass    bool               // they have been
 	unsure      []string           // types whose empty answer nothing confirms, because nothing ever came
@@ -100,13 +101,14 @@ type run struct {
 	report *Report
 
 	// What is saved so that an unfinished sync can be gone on from: see state.go.
-	saving      bool            // guarded by mu
-	savedAt     time.Time       // guarded by mu
-	answeredAll map[string]bool // types answered to their end, those parts included by which the patient is no subject; guarded by mu
-	key, rev    string          // of the state; used where the store may be called
-	settled     map[string]bool // types that the sync being resumed had settled; written before others are at work
-	resumedFrom time.Time
-	inStore     map[string]bool // types of which the store knows what an earlier part of this run has put; nil: there was none
+	saving         bool            // guarded by mu
+	savedAt        time.Time       // guarded by mu
+	answeredAll    map[string]bool // types answered to their end, those parts included by which the patient is no subject; guarded by mu
+	key, rev       string          // of the state; used where the store may be called
+	settled        map[string]bool // types that the sync being resumed had settled; written before others are at work
+	resumedFrom    time.Time
+	resumedInStore bool            // the state that is gone on from has no keys
+	inStore        map[string]bool // types of which the store is asked what an earlier part of this run has put; nil: there was none
 }
 
 // purpose of a request, for the counts.

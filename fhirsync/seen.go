@@ -105,20 +105,8 @@ func (r *run) lookUp(keys []Key) ([]bool, error) {
 	if len(ask) == 0 {
 		return come, nil
 	}
-	var seen []bool
-	err := r.writer.ask(r.ctx, func(ctx context.Context) error {
-		return r.writer.try(ctx, func() (err error) {
-			seen, err = r.writer.powers.Seen.Seen(ctx, r.id, ask)
-			if err == nil && len(seen) != len(ask) {
-				err = errors.New("Seen answered for another number of keys than asked")
-			}
-			return err
-		})
-	})
+	seen, err := r.askSeen(ask)
 	if err != nil {
-		if r.ctx.Err() == nil {
-			r.storeFailed(err)
-		}
 		return nil, err
 	}
 	r.mu.Lock()
@@ -130,6 +118,60 @@ func (r *run) lookUp(keys []Key) ([]bool, error) {
 		}
 	}
 	return come, nil
+}
+
+// askSeen asks the store. The error means that the run is over.
+func (r *run) askSeen(keys []Key) (seen []bool, err error) {
+	err = r.writer.ask(r.ctx, func(ctx context.Context) error {
+		return r.writer.try(ctx, func() (err error) {
+			seen, err = r.writer.powers.Seen.Seen(ctx, r.id, keys)
+			if err == nil && len(seen) != len(keys) {
+				err = errors.New("Seen answered for another number of keys than asked")
+			}
+			return err
+		})
+	})
+	if err != nil {
+		if r.ctx.Err() == nil {
+			r.storeFailed(err)
+		}
+		return nil, err
+	}
+	return seen, nil
+}
+
+// putBefore gives those of the resources that an earlier part of this run has put and counted, and that come again for what they refer to.
+func (r *run) putBefore(accepted []candidate) (map[ident]bool, error) {
+	if r.inStore == nil || r.writer.powers.Seen == nil || !r.resumedInStore {
+		return nil, nil
+	}
+	var keys []Key
+	for _, c := range accepted {
+		if typ := c.entry.ResourceType; !r.inStore[typ] && r.byReference(typ) {
+			keys = append(keys, Key{Server: r.server.name, Type: typ, ID: c.id})
+		}
+	}
+	if len(keys) == 0 {
+		return nil, nil
+	}
+	seen, err := r.askSeen(keys)
+	if err != nil {
+		return nil, err
+	}
+	before := map[ident]bool{}
+	for i, is := range seen {
+		if is {
+			before[identOf(keys[i].Type, keys[i].ID)] = true
+		}
+	}
+	return before, nil
+}
+
+// byReference tells whether resources of a type come because others name them, and not because they are asked for by patient.
+func (r *run) byReference(typ string) bool {
+	owed := false
+	r.ledger.with(typ, func(e *typeEntry) { owed = e.owed })
+	return !owed
 }
 
 // know remembers that the store has a resource. The caller holds mu.

@@ -3,6 +3,7 @@ package fhirsync_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -255,4 +256,54 @@ func (u unseen) Powers() fhirsync.Powers {
 	p := fhirsync.PowersOf(u.Store)
 	p.Seen = nil
 	return p
+}
+
+// dying is a store that fails for good at one of its Puts.
+type dying struct {
+	*memstore.Store
+	left int
+}
+
+func (p *dying) Put(ctx context.Context, batch fhirsync.Batch) error {
+	if p.left--; p.left < 0 {
+		return errors.New("the disk is gone")
+	}
+	return p.Store.Put(ctx, batch)
+}
+
+// TestResumedAfterMoreWasPutThanSaved: the store has more than the saved state speaks for. What that refers to must come all the same.
+func TestResumedAfterMoreWasPutThanSaved(t *testing.T) {
+	t.Parallel()
+	for _, inMemory := range []int{10, 30, 60, 90} {
+		for puts := 1; puts <= 24; puts++ {
+			t.Run(fmt.Sprint(inMemory, " in memory, after ", puts), func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					rec := fhirtest.Generate(fhirtest.Options{Seed: 60, Size: 150, Attachments: 3})
+					srv := fhirtest.NewServer(rec)
+					srv.Inject(fhirtest.Slow(300 * time.Millisecond))
+					server := fhirsync.Server{Name: "payer", BaseURL: srv.BaseURL()}
+					kept := new(memstore.Store)
+					var rep *fhirsync.Report
+					var err error
+					for _, store := range []fhirsync.Store{&dying{kept, puts}, &dying{kept, puts}, kept} {
+						c := newClient(t, srv, fhirsync.Config{Limit: ratelimit.Policy{Rate: 10, Concurrency: 4, Fixed: true}})
+						c.SeenInMemory(inMemory)
+						rep, err = c.Sync(t.Context(), server, rec.PatientID, store, nil)
+					}
+					lost, _ := missing(srv, rec.PatientID, kept)
+					if len(lost) > 0 || err != nil {
+						t.Errorf("lost %v, %v\n%s", lost, err, rep)
+					}
+					stored := 0
+					for range kept.All() {
+						stored++
+					}
+					if n := rep.Received(); n > stored+5 {
+						t.Errorf("%d received, and there are %d", n, stored)
+					}
+				})
+			})
+		}
+	}
 }

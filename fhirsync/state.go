@@ -201,15 +201,12 @@ func (r *run) savedGone() []savedGone {
 func (r *run) restore(s *savedState) {
 	r.id, r.report.Run, r.resumedFrom = s.Run, s.Run, s.Started
 	r.settled = map[string]bool{}
-	if s.InStore {
-		// Of the types that are not in the state the store knows some too, but what came of them is not counted there: they are asked again,
-		// and kept in memory. Of those in the state, what was put after it was saved is not counted either, if the process then died.
-		r.spilled, r.inStore = true, map[string]bool{}
-		for name := range s.Types {
-			r.inStore[name] = true
-		}
-	}
+	// The store has more than the state speaks for: what was put after it was saved. What that refers to is in no state, so that it must come
+	// again. Of the types that are settled nothing is to come any longer, and the store is asked; all others are asked again, and kept in
+	// memory.
+	r.spilled, r.resumedInStore, r.inStore = s.InStore, s.InStore, map[string]bool{}
 	for name, t := range s.Types {
+		r.inStore[name] = t.Answer != nil
 		e := r.ledger.typ(name)
 		e.TypeReport, e.repairs = t.Report, t.Repairs
 		e.Stored = e.Received
@@ -396,6 +393,15 @@ func (r *run) snapshot() []byte {
 	for ref := range r.asides {
 		typ, _ := cutRef(ref)
 		doubtful[typ] = true
+	}
+	// And one of which something is not with the writer yet, or never got there: an answer may have ended without it, because it had come.
+	for typ := range r.undone {
+		doubtful[typ] = true
+	}
+	for _, mark := range r.seen {
+		if mark&onItsWay != 0 {
+			doubtful[r.names[mark&^seenMarks]] = true
+		}
 	}
 	owed := map[string]bool{"Patient": true}
 	for name, e := range r.ledger.types {

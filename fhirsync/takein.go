@@ -268,6 +268,10 @@ func (r *run) accept(accepted []candidate, found []refs.Found, urns map[string]b
 	if err := r.lookUpTargets(accepted, found); err != nil {
 		return nil, 0, err
 	}
+	before, err := r.putBefore(accepted)
+	if err != nil {
+		return nil, 0, err
+	}
 	fresh := accepted[:0]
 	size := 0
 	r.mu.Lock()
@@ -300,9 +304,18 @@ func (r *run) accept(accepted []candidate, found []refs.Found, urns map[string]b
 	r.ledger.mu.Lock() // what is marked is counted, for whoever saves both.
 	for _, c := range fresh {
 		e := r.ledger.typ(c.entry.ResourceType)
+		if !e.owed {
+			r.front.expect(c.entry.ResourceType, c.id)
+		}
+		if before[identOf(c.entry.ResourceType, c.id)] {
+			e.Received, e.Stored = max(0, e.Received-1), max(0, e.Stored-1) // it was counted then.
+		}
 		e.Received++
 		if c.owner == unattributed {
 			e.Unattributed++
+		}
+		if c.named && c.owner == ours {
+			e.subject++
 		}
 	}
 	r.ledger.mu.Unlock()
@@ -346,6 +359,7 @@ func (r *run) accept(accepted []candidate, found []refs.Found, urns map[string]b
 	for i := range resources {
 		res := &resources[i]
 		r.seen[identOf(res.Type, res.ID)] &^= onItsWay
+		delete(r.front.open, res.Type+"/"+res.ID)
 		delete(r.rereads, res.Type+"/"+res.ID)
 		addRepairs(&r.ledger.typ(res.Type).repairs, res.Repairs)
 	}
@@ -392,7 +406,8 @@ func cutLastSegment(path string) (before, last string, ok bool) {
 	return path[:i], path[i+1:], true
 }
 
-// undo forgets resources that did not get on their way to the store.
+// undo forgets resources that did not get on their way to the store. Others may have seen them by then, and ended without them: a saved state
+// asks again for their types, and for those that only references bring, which stay open.
 func (r *run) undo(resources []Resource) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -401,6 +416,7 @@ func (r *run) undo(resources []Resource) {
 	for i := range resources {
 		delete(r.seen, identOf(resources[i].Type, resources[i].ID))
 		r.ledger.typ(resources[i].Type).Received--
+		r.undone[resources[i].Type] = true
 	}
 }
 
