@@ -110,11 +110,29 @@ func asNotFHIR(err error) error {
 func isOutcome(body []byte) bool {
 	const largest = 1 << 20
 	// Nearly all pages are told by this, which is many times faster; an escape could spell the name in another way.
-	if len(body) > largest || !bytes.Contains(body, []byte("OperationOutcome")) && !bytes.Contains(body, []byte(`\u`)) {
+	if len(body) > largest || beginsAsOther(body) || !bytes.Contains(body, []byte("OperationOutcome")) && !bytes.Contains(body, []byte(`\u`)) {
 		return false
 	}
 	head, _ := jsonscan.Head(body) // what can be told of a broken one.
 	return head.ResourceType == "OperationOutcome"
+}
+
+// beginsAsOther tells whether the first member of a body is a resourceType other than OperationOutcome, as most servers begin. false: that is
+// not known.
+func beginsAsOther(body []byte) bool {
+	const longest = 256 // white space, and any type.
+	rest := bytes.TrimLeft(body[:min(len(body), longest)], " \t\r\n")
+	for _, token := range []string{"{", `"resourceType"`, ":", `"`} {
+		var found bool
+		if rest, found = bytes.CutPrefix(rest, []byte(token)); !found {
+			return false
+		}
+		if token != `"` {
+			rest = bytes.TrimLeft(rest, " \t\r\n")
+		}
+	}
+	name, _, ended := bytes.Cut(rest, []byte(`"`))
+	return ended && isTypeName(string(name)) && string(name) != "OperationOutcome"
 }
 
 // serverError makes the error of an exchange; nil if it brought what was asked for.

@@ -59,6 +59,7 @@ type Client struct {
 
 	seenInMemory int       // see seen.go
 	bundles      sync.Pool // of *jsonscan.Bundle
+	scratches    sync.Pool // of *scratch
 
 	mu       sync.Mutex
 	names    map[string]string // Server.Name to base URL
@@ -80,6 +81,7 @@ func New(cfg Config) (*Client, error) {
 		cfg: cfg, names: map[string]string{}, limiters: map[string]*ratelimit.Limiter{}, facts: map[string]*facts{},
 	}
 	c.bundles.New = func() any { return new(jsonscan.Bundle) }
+	c.scratches.New = func() any { return new(scratch) }
 	if cfg.MaxBytes < 0 || cfg.MaxPage < 0 || cfg.MaxContent < 0 {
 		return nil, errors.New("fhirsync: Config.MaxBytes, MaxPage and MaxContent cannot be negative")
 	}

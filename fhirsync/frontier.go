@@ -122,7 +122,7 @@ func (f *frontier) note(typ, id string, urns map[string]bool, found []refs.Found
 		case f.elsewhere != nil && x.Source == refs.FromAttachment && x.Ref.Kind != refs.Relative && !f.Content(x.Text) && hostIn(x.Text) != "" && f.hold(typ, id, hops, x):
 			continue
 		}
-		f.Add(typ, hops, *x)
+		f.Add(typ, hops, found[i:i+1]...)
 	}
 }
 

@@ -1,8 +1,12 @@
 package fhirsync_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -79,4 +83,115 @@ func TestStoreThatBlocksIsCalledOff(t *testing.T) {
 			t.Errorf("it took %v", took)
 		}
 	})
+}
+
+// strict is a store that takes its time, and notes whatever a store must not be asked to do.
+type strict struct {
+	*memstore.Store
+	inside  atomic.Int32
+	mu      sync.Mutex
+	broken  []string
+	slowest time.Duration // from when something came until it was put, while the store had nothing to do
+	idle    time.Time     // since when it has nothing to do
+	rested  time.Time     // the same, when it was asked about the batch that comes
+}
+
+// enter is the begin of each method; what it gives is the end.
+func (s *strict) enter(method string) func() {
+	if s.inside.Add(1) > 1 {
+		s.mu.Lock()
+		s.broken = append(s.broken, method+" while another method was at work")
+		s.mu.Unlock()
+	}
+	time.Sleep(20 * time.Millisecond)
+	return func() {
+		s.mu.Lock()
+		s.idle = time.Now()
+		s.mu.Unlock()
+		s.inside.Add(-1)
+	}
+}
+
+func (s *strict) Put(ctx context.Context, b fhirsync.Batch) error {
+	now := time.Now()
+	defer s.enter("Put")()
+	bytes := 0
+	s.mu.Lock()
+	for i, r := range b.Resources {
+		bytes += len(r.Raw)
+		if since := now.Sub(r.Origin.Received); since > s.slowest && s.rested.Before(r.Origin.Received) {
+			s.slowest = since
+		}
+		if i > 0 && cmp.Or(strings.Compare(b.Resources[i-1].Type, r.Type), strings.Compare(b.Resources[i-1].ID, r.ID)) >= 0 {
+			s.broken = append(s.broken, "a batch that is not in order")
+		}
+	}
+	if len(b.Resources) == 0 || len(b.Resources) > 1000 || bytes > 8<<20 {
+		s.broken = append(s.broken, fmt.Sprintf("a batch of %d resources and %d bytes", len(b.Resources), bytes))
+	}
+	s.mu.Unlock()
+	return s.Store.Put(ctx, b)
+}
+
+func (s *strict) Holds(ctx context.Context, keys []fhirsync.Key, digests [][32]byte) ([]bool, error) {
+	s.mu.Lock()
+	s.rested = s.idle
+	s.mu.Unlock()
+	defer s.enter("Holds")()
+	return s.Store.Holds(ctx, keys, digests)
+}
+
+func (s *strict) Seen(ctx context.Context, run string, keys []fhirsync.Key) ([]bool, error) {
+	defer s.enter("Seen")()
+	return s.Store.Seen(ctx, run, keys)
+}
+
+func (s *strict) SaveState(ctx context.Context, key string, state []byte, rev string) (string, error) {
+	defer s.enter("SaveState")()
+	return s.Store.SaveState(ctx, key, state, rev)
+}
+
+func (s *strict) LoadState(ctx context.Context, key string) ([]byte, string, error) {
+	defer s.enter("LoadState")()
+	return s.Store.LoadState(ctx, key)
+}
+
+func (s *strict) Quarantine(ctx context.Context, items []fhirsync.Quarantined) error {
+	defer s.enter("Quarantine")()
+	return s.Store.Quarantine(ctx, items)
+}
+
+// Whatever a sync does beside, it calls one method of its store at a time, and each batch is as it is promised.
+func TestOneMethodAtATime(t *testing.T) {
+	t.Parallel()
+	for name, fault := range map[string][]fhirtest.Fault{"as it should be": nil, "broken resources": {fhirtest.BrokenEntry("NaN")}} {
+		for _, resources := range []int{900, 4000} {
+			synctest.Test(t, func(t *testing.T) {
+				rec := fhirtest.Generate(fhirtest.Options{Seed: 3, Size: resources, Secondary: 20})
+				srv := fhirtest.NewServer(rec)
+				srv.MaxCount = 100
+				srv.Inject(fault...)
+				store := &strict{Store: new(memstore.Store)}
+				c := newClient(t, srv, fhirsync.Config{Limit: ratelimit.Policy{Rate: -1, Concurrency: 8}})
+				c.SeenInMemory(50) // so that the store is asked what has come.
+				for range 2 {
+					rep, err := c.Sync(t.Context(), fhirsync.Server{BaseURL: srv.BaseURL()}, rec.PatientID, store, nil)
+					if rep == nil || fault == nil && err != nil {
+						t.Fatalf("%s: %v\n%s", name, err, rep)
+					}
+				}
+				if fault == nil {
+					if lost, alien := missing(srv, rec.PatientID, store.Store); len(lost)+len(alien) > 0 {
+						t.Errorf("%s: lost %d, not to be there %d", name, len(lost), len(alien))
+					}
+				}
+				if len(store.broken) > 0 {
+					t.Errorf("%s: %d times something that a store must not see, %s for one", name, len(store.broken), store.broken[0])
+				}
+				if store.slowest > 220*time.Millisecond { // in which it was also asked about it
+					t.Errorf("%s: a resource waited for %v although the store had nothing to do", name, store.slowest)
+				}
+			})
+		}
+	}
 }

@@ -9,7 +9,7 @@ import (
 // Store is where resources go: the caller's database, folder, queue or service. One method is all there is to write.
 //
 // Put takes a batch of at most 1,000 resources and 8 MB (one resource may be larger), delivered at the latest 200 ms after its first
-// resource came.
+// resource came, or when the call before it has returned.
 //
 //   - nil means that every resource of the batch is accepted, and as durable as anything this store's SaveState has saved. An error
 //     means that any part of the batch may be there. The same batch may come again, so Put is an upsert by Key and must be idempotent.

@@ -68,11 +68,13 @@ type candidate struct {
 // ledger whatever cannot be taken. The error means that the run is over.
 func (r *run) takeIn(b *jsonscan.Bundle, body []byte, src source) (taken, error) {
 	var (
-		out        taken
-		candidates []candidate
-		found      []refs.Found
-		outsiders  int
+		out       taken
+		outsiders int
 	)
+	mem := r.client.scratch()
+	defer r.client.giveBack(mem)
+	candidates, found := mem.candidates, mem.found
+	defer func() { mem.candidates, mem.found = candidates, found }()
 	ms := src.mended
 	if ms == nil {
 		ms = r.mendAll(b, body, &src)
@@ -189,6 +191,33 @@ func (r *run) takeIn(b *jsonscan.Bundle, body []byte, src source) (taken, error)
 	}
 	out.resources, out.own, err = r.accept(accepted, found, urns, src)
 	return out, err
+}
+
+// scratch is what takeIn needs for the time of one page: the references on it, above all. Nobody keeps any of it.
+type scratch struct {
+	candidates []candidate
+	found      []refs.Found
+}
+
+// scratch gives one that is empty.
+func (c *Client) scratch() *scratch {
+	mem, ok := c.scratches.Get().(*scratch)
+	if !ok {
+		mem = new(scratch)
+	}
+	return mem
+}
+
+// giveBack takes it back, unless it has become so large that it is not to be kept.
+func (c *Client) giveBack(mem *scratch) {
+	const most = 1 << 14
+	if cap(mem.candidates) > most || cap(mem.found) > most {
+		return
+	}
+	clear(mem.candidates)
+	clear(mem.found)
+	mem.candidates, mem.found = mem.candidates[:0], mem.found[:0]
+	c.scratches.Put(mem)
 }
 
 // appendRefs adds the references of a resource; whole is false where it is not JSON.

@@ -18,9 +18,12 @@ func TestPlain(t *testing.T) {
 	for text, want := range map[string]bool{
 		`{}`: true, `{"a":1,"b":{"a":2},"c":["a","a",{"a":3}]}`: true, `{"a":"\u00e9\ud83d\ude00\\ud800\""}`: true, "{" + strings.Join(many[:12], ",") + "}": true,
 		`{"a":1,"a":1}`: false, `{"x":[{"a":{"b":1,"c":{},"b":2}}]}`: false, `{"a":1,"b":[1,{"c":2}],"a":3}`: false, `{"extensionOne":1,"x":{"y":[]},"extensionOne":2}`: false,
-		`{"a":1,"\u0061":2}`: false, // a name with an escape is looked at closer.
-		`{"a":"\ud800"}`:     false, `{"a":["\udc00"]}`: false, `{"a":"\ud800\u0041"}`: false, `{"a":"\ud83d\\ude00"}`: false,
+		`{"a":1,"\u0061":2}`: false, `{"\u0061":1,"b":2,"a":2}`: false, `{"\u0061b":1,"c":{"ab":2},"\u0061c":2}`: true,
+		`{"a":"\ud800"}`: false, `{"a":["\udc00"]}`: false, `{"a":"\ud800\u0041"}`: false, `{"a":"\ud83d\\ude00"}`: false,
 		"{" + strings.Join(append(many[:12:12], many[3]), ",") + "}": false,
+		"{" + strings.Join(many, ",") + "}":                          true, // some of the names look like others at first.
+		"{" + strings.Join(append(many[:40:40], many[3]), ",") + "}": false,
+		`{"x":{` + strings.Join(many, ",") + `},"member3":1}`:        true,
 	} {
 		if got := jsonscan.Plain([]byte(text)); got != want {
 			t.Errorf("%.80s: %v", text, got)

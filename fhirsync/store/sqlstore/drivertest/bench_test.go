@@ -94,7 +94,7 @@ func mustExec(tb testing.TB, d database, text string) {
 // loopback socket into an empty Store, into new tables each time. What counts is the share: the medians of sync and bare in one run.
 func BenchmarkHTTPToStore(b *testing.B) {
 	rec := fhirtest.Generate(fhirtest.Options{Seed: 1, Size: benchSize})
-	srv, server := start(b, rec)
+	srv, server := startPrepared(b, rec)
 	srv.MaxCount = 1000
 	batches := record(b, server, rec.PatientID)
 	rows := 0
