@@ -476,10 +476,29 @@ func plausible(a *attachment, got *brought, resourceType string, begin []byte) b
 		return isHTML(want) && !asksForPassword(begin)
 	case resourceType != "":
 		return strings.Contains(want, "json") // a document of FHIR
+	case isBinaryXML(begin):
+		return false // the content is inside of it.
 	case isFHIRType(typ) && typ != want:
 		return false // a Binary that cannot be read, or one in another format
 	}
 	return true
+}
+
+// isBinaryXML tells whether bytes begin like a Binary in FHIR's XML.
+func isBinaryXML(begin []byte) bool {
+	if !transport.LooksXML(begin) {
+		return false
+	}
+	for rest := begin; ; {
+		i := bytes.IndexByte(rest, '<')
+		if i < 0 || i+1 >= len(rest) {
+			return false
+		}
+		rest = rest[i+1:]
+		if rest[0] != '?' && rest[0] != '!' { // no prolog, and no comment.
+			return bytes.HasPrefix(rest, []byte("Binary"))
+		}
+	}
 }
 
 func isHTML(mt string) bool { return mt == "text/html" || mt == "application/xhtml+xml" }

@@ -503,3 +503,35 @@ func TestABinaryWithoutWhatItHoldsIsNoContent(t *testing.T) {
 		})
 	}
 }
+
+// The resource that has a content in it is never taken for the content, however large it is and whatever it is called.
+func TestWrappedContentsAreUnwrapped(t *testing.T) {
+	t.Parallel()
+	data := bytes.Repeat(oddContent(), 20_000) // 5 MB
+	packed := base64.StdEncoding.EncodeToString(data)
+	for _, c := range []struct{ typ, body, wrong string }{
+		{typ: "application/json", body: `{"contentType":"application/pdf","data":"` + packed + `","id":"1","resourceType":"Binary"}`},
+		{typ: "application/pdf", body: `{"contentType":"application/pdf","data":"` + packed + `","id":"1","resourceType":"Binary"}`},
+		{typ: "application/xml", body: `<?xml version="1.0"?><!-- x --><Binary xmlns="http://hl7.org/fhir"><id value="1"/><data value="` + packed + `"/></Binary>`, wrong: "failed"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWeb()
+			w.attach("d", `{"contentType":"application/pdf","url":"Binary/1"}`)
+			rt := &spy{next: w.RoundTripper(), answer: func(r *http.Request) *http.Response {
+				if !strings.HasSuffix(r.URL.Path, "/Binary/1") {
+					return nil
+				}
+				return &http.Response{StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {c.typ}}, Body: io.NopCloser(strings.NewReader(c.body)), ContentLength: -1}
+			}}
+			client, err := fhirsync.New(fhirsync.Config{HTTPClient: &http.Client{Transport: rt}, Limit: unpaced})
+			if err != nil {
+				t.Fatal(err)
+			}
+			store := &contents{Store: new(memstore.Store)}
+			rep := w.sync(t, client, store, nil)
+			if c.wrong == "" && !bytes.Equal(store.got["1"].Data, data) || c.wrong != "" && (len(store.got) > 0 || rep.Verdict != fhirsync.Incomplete) {
+				t.Errorf("%s: %d bytes\n%s", c.typ, len(store.got["1"].Data), rep)
+			}
+		})
+	}
+}

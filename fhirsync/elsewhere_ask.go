@@ -196,7 +196,7 @@ func (r *run) askElsewhere(ctx context.Context) error {
 	r.mu.Lock()
 	for text, a := range r.front.away {
 		// A content that is still here was interrupted, or has waited in a saved state.
-		if !a.tried && !r.front.Here(a.found.Ref.Base) {
+		if !a.tried && e.wants(a) && !r.front.Here(a.found.Ref.Base) {
 			texts = append(texts, text)
 		}
 	}

@@ -74,7 +74,8 @@ func TestWaysToOtherServers(t *testing.T) {
 		}, answer: redirect("/Observation")},
 		{name: "a redirect of metadata", put: func(web, string) {}, answer: redirect("/metadata")},
 		{name: "a next link", put: func(w web, _ string) { w.put("Observation/o", true, "") }, answer: said{
-			"/Observation", http.StatusOK, map[string]string{"Content-Type": "application/fhir+json"},
+			"/Observation", http.StatusOK,
+			map[string]string{"Content-Type": "application/fhir+json"},
 			`{"resourceType":"Bundle","type":"searchset","link":[{"relation":"next","url":"TO/r4/Observation?page=2"}],` +
 				`"entry":[{"resource":{"resourceType":"Observation","id":"o","subject":{"reference":"Patient/p"}}}]}`,
 		}},

@@ -157,7 +157,7 @@ func (e *Elsewhere) hop(ctx context.Context, u *url.URL, accept string, most int
 	case resp.StatusCode != http.StatusOK:
 		// What it says is of no use: nobody trusts it.
 	case large:
-		out.large, err = fillLarge(ctx, buf, resp, resp.Body, most)
+		out.large, err = fillLarge(ctx, buf, resp.Body, most)
 	default:
 		err = buf.Fill(ctx, &capped{r: resp.Body, left: most})
 	}

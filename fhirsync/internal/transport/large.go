@@ -5,9 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net/http"
 	"os"
-	"strings"
 	"sync/atomic"
 
 	"github.com/fhirsync/fhirsync-go/fhirsync/internal/pagebuf"
@@ -59,9 +57,9 @@ func (r *Response) TakeLarge() *Large {
 // errTempFile says that a large body could not be kept, because of this machine and not of the server.
 var errTempFile = errors.New("temporary file for a large content")
 
-// fillLarge reads a body of which all but the beginning may go into a file, most bytes altogether. FHIR itself stays in memory, and within the
-// buffer's own bounds: it is read as JSON afterwards.
-func fillLarge(ctx context.Context, buf *pagebuf.Buffer, resp *http.Response, body io.Reader, most int64) (*Large, error) {
+// fillLarge reads a body of which all but the beginning may go into a file, most bytes altogether. What looks like JSON stays in memory, and within the
+// buffer's own bounds, whatever its sender calls it: it may be the resource that has the content in it, which only its end tells.
+func fillLarge(ctx context.Context, buf *pagebuf.Buffer, body io.Reader, most int64) (*Large, error) {
 	if err := buf.Fill(ctx, io.LimitReader(body, min(pagebuf.SmallPage, most))); err != nil {
 		return nil, err
 	}
@@ -74,7 +72,7 @@ func fillLarge(ctx context.Context, buf *pagebuf.Buffer, resp *http.Response, bo
 		return nil, err
 	}
 	head := append(append(make([]byte, 0, len(buf.Bytes())+1), buf.Bytes()...), one[0])
-	if typ := strings.ToLower(resp.Header.Get("Content-Type")); LooksJSON(head) && strings.Contains(typ, "json") && strings.Contains(typ, "fhir") {
+	if LooksJSON(head) {
 		return nil, buf.Fill(ctx, io.MultiReader(bytes.NewReader(head), rest))
 	}
 	file, err := os.CreateTemp("", "fhirsync-*")

@@ -379,7 +379,7 @@ func (k *call) fill(ctx context.Context, buf *pagebuf.Buffer, resp *http.Respons
 	case err != nil:
 		return nil, nil, err
 	case success && k.r.MaxLarge > 0:
-		large, err = fillLarge(ctx, buf, resp, body, k.r.MaxLarge)
+		large, err = fillLarge(ctx, buf, body, k.r.MaxLarge)
 	case success:
 		err = buf.Fill(ctx, body)
 	default:
