@@ -284,9 +284,16 @@ func (r *rewriter) aimNew(text []byte) *target {
 
 // add notes a text, if it is to be rewritten.
 func (r *rewriter) add(token span, at int, t *target, keepBase bool) {
-	if t.hit {
-		r.hits = append(r.hits, hit{token, at, t, keepBase, r.escaped})
+	if !t.hit {
+		return
 	}
+	if n := len(r.hits); n < cap(r.hits) { // set in its place, with all that it has, which costs less than to move it there
+		r.hits = r.hits[:n+1]
+	} else {
+		r.hits = append(r.hits, hit{})
+	}
+	h := &r.hits[len(r.hits)-1]
+	h.token, h.at, h.t, h.keepBase, h.escaped = token, at, t, keepBase, r.escaped
 }
 
 // canonical rewrites a canonical, if it names a resource of the server by its address.

@@ -83,7 +83,7 @@ func (b *Bundle) Split(page []byte) error {
 		err = p.h.bad
 	}
 	// A text of the page itself that cannot be read is as good as absent.
-	b.Header, _, _ = b.w.header(page, &p.h, &token{})
+	_, _ = b.w.header(&b.Header, page, &p.h, &token{})
 	b.Type, _ = b.w.name(page, &p.typ)
 	if b.ResourceType != "Bundle" && (err == nil || b.ResourceType != "") {
 		clear(b.Links)

@@ -146,7 +146,7 @@ func (r *entryReader) fill(e *Entry, w *writer) {
 		r.h = head{bad: r.h.bad}
 	}
 	var err error
-	if e.Header, e.FullURL, err = w.header(buf, &r.h, &r.fullURL); err != nil {
+	if e.FullURL, err = w.header(&e.Header, buf, &r.h, &r.fullURL); err != nil {
 		r.h.fail(err)
 	}
 	if e.Mode, err = w.name(buf, &r.mode); err != nil {

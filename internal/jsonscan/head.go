@@ -30,7 +30,8 @@ func Head(raw []byte) (Header, error) {
 	var h head
 	err := s.document(func() error { return s.head(&h) })
 	var w writer
-	header, _, decodeErr := w.header(raw, &h, &token{})
+	var header Header
+	_, decodeErr := w.header(&header, raw, &h, &token{})
 	for _, e := range []error{err, h.bad, decodeErr} {
 		if e != nil {
 			return header, e

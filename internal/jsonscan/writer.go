@@ -22,9 +22,9 @@ type writer struct {
 // span is a place in writer.text.
 type span struct{ start, end int }
 
-// header makes the Header that h has the places of, and the text of one more
+// header fills in the Header that h has the places of, and gives the text of one more
 // token. A text with a broken escape is empty, and an error.
-func (w *writer) header(buf []byte, h *head, extra *token) (out Header, extraText string, err error) {
+func (w *writer) header(out *Header, buf []byte, h *head, extra *token) (extraText string, err error) {
 	out.Subsetted = h.subsetted
 	out.ResourceType, err = w.name(buf, &h.typ)
 	w.text = w.text[:0]
@@ -39,7 +39,7 @@ func (w *writer) header(buf []byte, h *head, extra *token) (out Header, extraTex
 		out.LastUpdated = all[updated.start:updated.end]
 		extraText = all[last.start:last.end]
 	}
-	return out, extraText, err
+	return extraText, err
 }
 
 // add appends the text of a token, if it is a string, to w.text.
