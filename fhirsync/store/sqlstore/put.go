@@ -6,7 +6,9 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/fhirsync/fhirsync-go/fhirsync"
@@ -77,7 +79,6 @@ func (s *Store) rows(batch fhirsync.Batch) ([]*row, error) {
 		case s.dialect == Postgres && len(r.server)+len(r.typ)+len(r.id) > maxKey:
 			rejected[i] = errors.New("server, type and id together are too long for an index of the database")
 		}
-		r.body = sha256.Sum256(r.Raw)
 		if before, twice := at[r.Key]; twice { // no Sync does that; what comes last counts.
 			rows[before] = r
 			continue
@@ -88,7 +89,28 @@ func (s *Store) rows(batch fhirsync.Batch) ([]*row, error) {
 	if len(rejected) > 0 {
 		return nil, &fhirsync.RejectError{Rejected: rejected}
 	}
+	digest(all)
 	return rows, nil
+}
+
+// digest looks at the bodies, which takes a twentieth of the time of Put: on all processors, because the database waits for it.
+func digest(rows []row) {
+	const few = 64
+	each := max(few, 1+(len(rows)-1)/runtime.GOMAXPROCS(0))
+	var wg sync.WaitGroup
+	for part := range slices.Chunk(rows, each) {
+		look := func() {
+			for i := range part {
+				part[i].body = sha256.Sum256(part[i].Raw)
+			}
+		}
+		if len(rows) <= each {
+			look()
+			continue
+		}
+		wg.Go(look)
+	}
+	wg.Wait()
 }
 
 // putting is one try at a batch.
