@@ -9,7 +9,9 @@ import (
 // Memo remembers what became of texts lately. Which ones it forgets is for the texts to say; it never takes one for another. The zero value is
 // empty and ready. It must not be used by several goroutines at once.
 type Memo[V any] struct {
-	slots []slot[V] // nil before the first text, else Slots
+	slots []slot[V] // nil before the first text; they grow up to Slots
+	bits  int       // there are 1<<bits of them
+	added int       // texts since they grew
 }
 
 type slot[V any] struct {
@@ -17,16 +19,21 @@ type slot[V any] struct {
 	value *V
 }
 
-const slotBits = 12
+const (
+	firstBits  = 6
+	growBits   = 3
+	mostBits   = firstBits + 2*growBits
+	hashLength = 64
+)
 
 // Slots is how many texts a Memo remembers at most.
-const Slots = 1 << slotBits
+const Slots = 1 << mostBits
 
 // Longest is the length of the longest text that is remembered.
 const Longest = 200
 
 // place gives the first of the two slots that a text can be in.
-func place(text []byte) int {
+func (m *Memo[V]) place(text []byte) int {
 	const k = 0x9E3779B97F4A7C15
 	h := uint64(len(text))
 	var last uint64
@@ -40,7 +47,7 @@ func place(text []byte) int {
 			last = last<<8 | uint64(c)
 		}
 	}
-	return int((h ^ last) * k >> (64 - slotBits) &^ 1) //nolint:gosec // below Slots.
+	return int((h ^ last) * k >> (hashLength - m.bits) &^ 1) //nolint:gosec // below Slots.
 }
 
 // Find gives what became of a text; nil: it is not known.
@@ -48,7 +55,7 @@ func (m *Memo[V]) Find(text []byte) *V {
 	if len(m.slots) == 0 {
 		return nil
 	}
-	at := place(text)
+	at := m.place(text)
 	two := m.slots[at : at+2]
 	if two[0].text == string(text) {
 		return two[0].value
@@ -64,10 +71,29 @@ func (m *Memo[V]) Add(text string, value *V) {
 	if len(text) > Longest {
 		return
 	}
-	if m.slots == nil {
-		m.slots = make([]slot[V], Slots)
+	if m.added >= len(m.slots)/8 && m.bits < mostBits { // while there is room, nearly none is lost
+		m.grow()
 	}
-	at := place([]byte(text))
+	m.added++
+	m.put(slot[V]{text, value})
+}
+
+func (m *Memo[V]) put(s slot[V]) {
+	at := m.place([]byte(s.text))
 	m.slots[at+1] = m.slots[at]
-	m.slots[at] = slot[V]{text, value}
+	m.slots[at] = s
+}
+
+// grow makes more slots: few texts shall not cost the memory of many.
+func (m *Memo[V]) grow() {
+	old := m.slots
+	if m.bits = firstBits; old != nil {
+		m.bits = min(bits.Len(uint(len(old)))-1+growBits, mostBits)
+	}
+	m.slots, m.added = make([]slot[V], 1<<m.bits), 0
+	for _, s := range old {
+		if s.value != nil {
+			m.put(s)
+		}
+	}
 }
