@@ -15,6 +15,7 @@ import (
 	"github.com/fhirsync/fhirsync-go/fhirsync/internal/transport"
 	"github.com/fhirsync/fhirsync-go/internal/jsonscan"
 	"github.com/fhirsync/fhirsync-go/quirks"
+	"github.com/fhirsync/fhirsync-go/ratelimit"
 )
 
 // Bounds of one chain of pages. A record that goes beyond them is not one patient's.
@@ -70,6 +71,7 @@ type chain struct {
 	stale     int      // pages without anything new in a row
 	begun     *url.URL // of the first page
 	entries   int      // matches on all pages so far
+	pressing  int      // pages that are still to be asked for, as far as can be told
 	untotaled bool     // Bundle.total is not asked for, because the search was refused with that
 	count     int      // the size of page to ask for; 0: none
 	checkAt   int      // matches at which it is looked whether the chain can be true
@@ -242,7 +244,7 @@ func (c *chain) fetch(ctx context.Context, address *url.URL, number int) *fetche
 	if number == 1 && c.q.op == nil && method != quirks.Get && (c.form.post || method == quirks.Post || len(address.RawQuery) > maxQuery) {
 		postSearch(req)
 	}
-	resp, err := c.r.send(ctx, c.op(), c.q.typ, forData, req)
+	resp, err := c.r.send(ratelimit.WithPriority(ctx, c.pressing), c.op(), c.q.typ, forData, req)
 	if err == nil && resp.Status == http.StatusAccepted {
 		resp, err = c.r.awaitJob(ctx, c.op(), c.q.typ, resp, b)
 	}
@@ -312,6 +314,7 @@ func (c *chain) follow(ctx context.Context) outcome {
 	address := c.first()
 	c.begun = address
 	c.urls[address.String()] = true
+	c.press(nil)
 	page := c.fetch(ctx, address, 1)
 	for {
 		if page.err != nil {
@@ -324,6 +327,7 @@ func (c *chain) follow(ctx context.Context) outcome {
 		if next != nil {
 			coming = make(chan *fetched, 1)
 			number := page.number + 1
+			c.press(page)
 			go func() {
 				f := c.fetch(pageCtx, next, number)
 				f.mapped = mapped
@@ -352,6 +356,7 @@ func (c *chain) next(page *fetched) (next *url.URL, mapped bool, done func()) {
 	nothing := func() {}
 	b := page.b
 	c.out.pages++
+	c.entries += matchesOf(b)
 	keys := sha256.New()
 	for i := range b.Entries {
 		e := &b.Entries[i]

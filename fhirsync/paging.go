@@ -17,11 +17,6 @@ func (c *chain) counted(page *fetched, style quirks.Style, sign func(string) fun
 	if isEmpty(page.b) {
 		return nil, false, nothing
 	}
-	for i := range page.b.Entries {
-		if m := page.b.Entries[i].Mode; m == "match" || m == "" {
-			c.entries++
-		}
-	}
 	if page.number >= maxPages {
 		return nil, false, sign("more pages than are followed")
 	}
@@ -39,6 +34,34 @@ func (c *chain) counted(page *fetched, style quirks.Style, sign func(string) fun
 	c.urls[u.String()] = true
 	c.r.server.facts.with(func(f *facts) { f.shownNext = true })
 	return &u, false, nothing
+}
+
+// matchesOf gives how many entries of a page are matches, or may be.
+func matchesOf(b *jsonscan.Bundle) int {
+	n := 0
+	for i := range b.Entries {
+		if m := b.Entries[i].Mode; m == "match" || m == "" {
+			n++
+		}
+	}
+	return n
+}
+
+// press estimates how many pages are still to come, before one is asked for: a chain of pages is read one by one, so that a sync takes as long
+// as its longest one, and that must not wait for others. page is the one that came last; nil: there is none.
+func (c *chain) press(page *fetched) {
+	switch {
+	case page == nil && c.q.whole():
+		longest := 0
+		c.r.server.facts.with(func(f *facts) { longest = f.longest[c.q.typ] })
+		c.pressing = 1 + longest/max(c.count, 1)
+	case page == nil:
+		c.pressing = 1
+	case page.b.HasTotal && page.b.Total > c.entries:
+		c.pressing = 1 + (page.b.Total-c.entries-1)/max(1, c.entries/page.number)
+	default:
+		c.pressing = page.number // who has come so far is likely to go as far again.
+	}
 }
 
 // isEmpty tells whether a page has no entries, those aside that only say something.

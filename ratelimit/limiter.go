@@ -49,6 +49,7 @@ type flow struct {
 type waiter struct {
 	flow    string
 	class   Class
+	ahead   int  // see WithPriority
 	slot    bool // it needs a place among the requests under way
 	since   time.Time
 	ready   chan struct{}
@@ -214,7 +215,8 @@ func (l *Limiter) acquire(ctx context.Context, class Class, slot bool) error {
 		return err
 	}
 	name, _ := ctx.Value(flowKey{}).(string) // "" for all without one.
-	w := &waiter{flow: name, class: class, slot: slot, since: time.Now(), ready: make(chan struct{})}
+	ahead, _ := ctx.Value(priorityKey{}).(int)
+	w := &waiter{flow: name, class: class, ahead: ahead, slot: slot, since: time.Now(), ready: make(chan struct{})}
 	l.mu.Lock()
 	if l.shut.After(w.since) {
 		err := &PauseError{Until: l.notYet}
@@ -226,7 +228,12 @@ func (l *Limiter) acquire(ctx context.Context, class Class, slot bool) error {
 		f = &flow{served: l.virtual, queues: map[Class][]*waiter{}}
 		l.flows[name] = f
 	}
-	f.queues[class] = append(f.queues[class], w)
+	q := f.queues[class]
+	at := len(q)
+	for at > 0 && q[at-1].ahead < ahead {
+		at--
+	}
+	f.queues[class] = slices.Insert(q, at, w)
 	f.n++
 	l.waiting++
 	l.dispatch()
@@ -397,12 +404,20 @@ func (l *Limiter) next(now time.Time) (*waiter, time.Duration, Reason) {
 				}
 				continue
 			}
-			if best == nil || f.served < least || w.since.Before(best.since) {
+			if best == nil || f.served < least || w.before(best) {
 				best, least = w, f.served
 			}
 		}
 	}
 	return best, soonest, why
+}
+
+// before tells whether one is let through before another of the same class or of a flow that was served as often.
+func (w *waiter) before(other *waiter) bool {
+	if w.flow == other.flow && w.ahead != other.ahead {
+		return w.ahead > other.ahead
+	}
+	return w.since.Before(other.since)
 }
 
 // grant lets one through.

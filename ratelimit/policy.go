@@ -72,9 +72,10 @@ const (
 )
 
 type (
-	classKey struct{}
-	flowKey  struct{}
-	waitKey  struct{}
+	classKey    struct{}
+	flowKey     struct{}
+	priorityKey struct{}
+	waitKey     struct{}
 )
 
 // WithClass says of which class the requests made with the context are. Without it [ClassOf] tells.
@@ -103,6 +104,13 @@ func ClassOf(r *http.Request) Class {
 // for example; requests without one make up a flow together.
 func WithFlow(ctx context.Context, flow string) context.Context {
 	return context.WithValue(ctx, flowKey{}, flow)
+}
+
+// WithPriority says how pressing the requests made with the context are: of those of a flow that wait, the ones with the largest n are let
+// through first, and of these the one that has waited longest. Without it n is 0; it may be negative. It moves nothing between flows. A page
+// behind which many others wait to be asked for, one after the other, is pressing; what can be asked at any time is not.
+func WithPriority(ctx context.Context, n int) context.Context {
+	return context.WithValue(ctx, priorityKey{}, n)
 }
 
 // Reason says what a request waited for. The text of a reason is stable.
