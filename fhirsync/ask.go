@@ -32,6 +32,7 @@ func (r *run) ask(ctx context.Context, q question, strategy string, yield func(*
 			return nil
 		}
 	}
+	defer r.beside.enter()()
 	now := !r.asked.Swap(true) || !q.whole()
 	if q.whole() {
 		if done, err := r.askAsLearned(ctx, q, strategy, yield); done || err != nil {
@@ -58,6 +59,7 @@ type tally struct {
 	there                         bool         // the server has shown that it knows the type
 	answer                        *chainAnswer // an empty one
 	empty                         bool         // an answer that was empty, by a form of which it is not known whether it is understood
+	branch                        *branch      // the questions by other parameters; nil: they are not asked beside
 }
 
 // found keeps an empty answer: of several the one that says most.
@@ -78,10 +80,21 @@ func (t *tally) nothing() *chainAnswer {
 
 // askForms asks in one form after the other. now: an empty answer that cannot be believed yet is not put off.
 func (r *run) askForms(ctx context.Context, q question, forms []form, t *tally, now bool, strategy string, yield func(*Page) bool) error {
+	if t.branch == nil && q.whole() && len(r.vias(q.typ)) > 0 {
+		t.branch = r.beside.newBranch(func(yield func(*Page) bool, lazy bool) error { return r.askByVias(ctx, q, lazy, strategy, yield) })
+	}
+	err := r.tryForms(ctx, q, forms, t, now, strategy, yield)
+	if failed := t.branch.drop(); err == nil {
+		err = failed
+	}
+	return err
+}
+
+func (r *run) tryForms(ctx context.Context, q question, forms []form, t *tally, now bool, strategy string, yield func(*Page) bool) error {
 	claimed := r.claims(q.typ)
 forms:
 	for i, f := range forms {
-		a := r.chain(ctx, q, f, yield, strategy)
+		a := r.chainBeside(ctx, q, f, t.branch, yield, strategy)
 		if r.ctx.Err() != nil {
 			return context.Cause(r.ctx)
 		}
@@ -97,17 +110,17 @@ forms:
 		case a.err == nil && a.ignored:
 			// The question was for everybody's, and brought nobody else's: it has brought all there is. It says nothing about the form.
 			r.answeredBy(ctx, q, f, a)
-			return r.askVias(ctx, q, strategy, yield)
+			return r.askVias(ctx, q, t, strategy, yield)
 		case a.err == nil && a.split && a.matches == 0:
 			// Asked in parts when it is verified.
 			r.answeredBy(ctx, q, f, a)
-			return r.askVias(ctx, q, strategy, yield)
+			return r.askVias(ctx, q, t, strategy, yield)
 		case a.err == nil && a.matches > 0:
 			r.worked(q.typ, f, q.via != "")
 			r.answeredBy(ctx, q, f, a)
-			return r.askVias(ctx, q, strategy, yield)
+			return r.askVias(ctx, q, t, strategy, yield)
 		case a.err == nil && r.understood(q.typ, f, a.selfHas):
-			return r.foundNothing(ctx, q, f, a, strategy, yield)
+			return r.foundNothing(ctx, q, f, a, t, strategy, yield)
 		case a.err == nil:
 			t.found(a)
 			if !claimed && r.noCaps == nil {
@@ -126,7 +139,7 @@ forms:
 				return context.Cause(r.ctx)
 			}
 			r.brokeOff(q, a)
-			return r.askVias(ctx, q, strategy, yield)
+			return r.askVias(ctx, q, t, strategy, yield)
 		default:
 			stop, err := r.refusedForm(ctx, t, q, f, a.err)
 			if err != nil {
@@ -141,7 +154,7 @@ forms:
 }
 
 // foundNothing settles a question that found nothing and was understood. For a whole type one more look by another parameter may be due.
-func (r *run) foundNothing(ctx context.Context, q question, f form, a *chainAnswer, strategy string, yield func(*Page) bool) error {
+func (r *run) foundNothing(ctx context.Context, q question, f form, a *chainAnswer, t *tally, strategy string, yield func(*Page) bool) error {
 	r.leanOn(q, f, a)
 	if other, ok := r.otherParam(q.typ, f); ok && q.whole() && a.total <= 0 {
 		b := r.chain(ctx, q, other, yield, strategy)
@@ -158,7 +171,7 @@ func (r *run) foundNothing(ctx context.Context, q question, f form, a *chainAnsw
 		}
 	}
 	r.answeredBy(ctx, q, f, a)
-	return r.askVias(ctx, q, strategy, yield)
+	return r.askVias(ctx, q, t, strategy, yield)
 }
 
 // neverFound notes that no form of any question has brought anything: it is not known then that the server understands any.
@@ -236,7 +249,7 @@ func (r *run) conclude(ctx context.Context, q question, claimed bool, t *tally, 
 		a := t.nothing()
 		r.answeredBy(ctx, q, a.form, a)
 		r.neverFound(q)
-		return r.askVias(ctx, q, strategy, yield)
+		return r.askVias(ctx, q, t, strategy, yield)
 	case t.empty && !t.there && t.denied == nil && t.refused == nil:
 		r.endBadly(q, Gap{Reason: Unsupported, Detail: "not claimed, and an empty answer proves nothing"})
 		return nil
@@ -465,26 +478,19 @@ func (r *run) leftInTheMiddle(q question) {
 	r.endBadly(q, g)
 }
 
-// askVias asks for what is the patient's though not by its subject.
-func (r *run) askVias(ctx context.Context, q question, strategy string, yield func(*Page) bool) error {
+// askVias asks for what is the patient's though not by its subject, unless that goes on already: then it is waited for. The type is
+// answered to its end with that.
+func (r *run) askVias(ctx context.Context, q question, t *tally, strategy string, yield func(*Page) bool) (err error) {
 	if !q.whole() {
 		return nil
 	}
-	// Where the server wants a parameter, the question is asked for all values that are known, and for the rest.
-	extra := []url.Values{nil}
-	if param, all := r.splitParam(q.typ); param != "" {
-		extra = []url.Values{{param: {all}}, {param + ":not": {all}}}
+	if t != nil && t.branch != nil {
+		err = t.branch.join(yield)
+	} else {
+		err = r.askByVias(ctx, q, false, strategy, yield)
 	}
-	for _, via := range r.vias(q.typ) {
-		for _, fixed := range extra {
-			n := r.ledger.begin(&node{typ: q.typ, label: via})
-			v := question{typ: q.typ, via: via, label: via, fixed: fixed}
-			err := r.askForms(ctx, v, r.viaForms(via), &tally{}, true, strategy, yield)
-			r.ledger.end(n, true)
-			if err != nil {
-				return err
-			}
-		}
+	if err != nil {
+		return err
 	}
 	if err := r.askFurther(ctx, q.typ, strategy, yield); err != nil {
 		return err
@@ -493,6 +499,27 @@ func (r *run) askVias(ctx context.Context, q question, strategy string, yield fu
 	r.answeredAll[q.typ] = true
 	r.mu.Unlock()
 	r.checkpoint()
+	return nil
+}
+
+// askByVias asks by each parameter under which the patient is no subject. lazy: see question.
+func (r *run) askByVias(ctx context.Context, q question, lazy bool, strategy string, yield func(*Page) bool) error {
+	// Where the server wants a parameter, the question is asked for all values that are known, and for the rest.
+	extra := []url.Values{nil}
+	if param, all := r.splitParam(q.typ); param != "" {
+		extra = []url.Values{{param: {all}}, {param + ":not": {all}}}
+	}
+	for _, via := range r.vias(q.typ) {
+		for _, fixed := range extra {
+			n := r.ledger.begin(&node{typ: q.typ, label: via})
+			v := question{typ: q.typ, via: via, label: via, fixed: fixed, lazy: lazy}
+			err := r.askForms(ctx, v, r.viaForms(via), &tally{}, true, strategy, yield)
+			r.ledger.end(n, true)
+			if err != nil {
+				return err
+			}
+		}
+	}
 	return nil
 }
 

@@ -22,10 +22,11 @@ const (
 	innerSuspects = 10       // entries from which a page without next may have been cut at a default page size (WSO2 did, at 20)
 )
 
-// inner is one answer out of a batch.
+// inner is one answer out of a batch, or one that was asked for ahead.
 type inner struct {
 	status int
 	body   []byte
+	alone  bool // it was asked for by itself, ahead of who needs it
 }
 
 // batching is whether a server answers batches.
@@ -72,8 +73,12 @@ func (r *run) batches(ctx context.Context) bool {
 	if r.noCaps != nil && !is(r.server.quirks.set.Batch.Supported, true) || !r.caps.ClaimsInteraction("batch") && !r.caps.ClaimsInteraction("transaction") {
 		return false
 	}
-	r.probing.Lock()
-	defer r.probing.Unlock()
+	select {
+	case r.probing <- struct{}{}:
+		defer func() { <-r.probing }()
+	case <-ctx.Done():
+		return false
+	}
 	r.server.facts.with(func(f *facts) { known = f.batch })
 	if known != batchUnknown {
 		return known == batchWorks
@@ -319,7 +324,7 @@ func (r *run) fromBatch(req *transport.Request) (*transport.Response, bool) {
 		return nil, false
 	}
 	resp := transport.Answer(a.status, req.URL, a.body)
-	resp.Inside = true
+	resp.Inside = !a.alone
 	if req.Check != nil {
 		if err := req.Check(resp); err != nil {
 			return nil, false // asked for by itself.

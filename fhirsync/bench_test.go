@@ -121,11 +121,15 @@ func naiveReferences(v any, references map[string]int) {
 	}
 }
 
-// TestTimeOverTheMinimum measures in virtual time how long a large patient takes on a server that is known by now, against the least that
-// its requests and its longest chain of pages allow. It asserts that nothing is lost; the times are for reading.
+// TestTimeOverTheMinimum holds, in virtual time, how long a patient of 10,000 resources takes on a server that is known by now: at most 1.10 of
+// the least. The least is the largest of three, none of which any order of requests can beat: the pages of the longest search one after the
+// other (the next one is known only by the one before), all requests at as many at once as may be, and all requests at the rate that is allowed.
+// Requests that are not needed would make the least longer as well, so their number is held too: checks within a quarter of what the data take at
+// least or one for each type that came, references at as many as lists of 50 take, and one more. The Patient, the checks, the questions by other
+// parameters and the references have to fit beside the longest search.
 func TestTimeOverTheMinimum(t *testing.T) {
 	t.Parallel()
-	const size, concurrency, burst = 10_000, 8, 10
+	const size, concurrency, burst, floor, ids = 10_000, 8, 10, 1.10, 50
 	large := fhirtest.Generate(fhirtest.Options{Seed: 71, Size: size})
 	for _, latency := range []time.Duration{50 * time.Millisecond, 200 * time.Millisecond, 500 * time.Millisecond} {
 		for _, rate := range []float64{-1, 10} {
@@ -146,8 +150,30 @@ func TestTimeOverTheMinimum(t *testing.T) {
 				start := time.Now()
 				rep, err := c.Sync(t.Context(), server, large.PatientID, store, nil)
 				took := time.Since(start)
-				if err != nil || store.Len() < size {
-					t.Fatalf("%v, %d resources", err, store.Len())
+				if err != nil || rep.Verdict != fhirsync.Complete || store.Len() < size {
+					t.Fatalf("%v, %d resources\n%s", err, store.Len(), rep)
+				}
+				if lost, alien := missing(srv, large.PatientID, store); len(lost)+len(alien) > 0 {
+					t.Errorf("lost %v, not to be there %v", lost, alien)
+				}
+				came, lists := 0, 0
+				for name, typ := range rep.Types {
+					if typ.Received > 0 {
+						came++
+					}
+					by := typ.Received // by references
+					if typ.Expected != nil {
+						by -= *typ.Expected
+					}
+					if name != "Patient" {
+						lists += (by + ids - 1) / ids
+					}
+				}
+				if n := rep.Requests.Verification; n > max(rep.Requests.Minimum/4, came) {
+					t.Errorf("%d requests for verification", n)
+				}
+				if n := rep.Requests.References; n > lists+1 {
+					t.Errorf("%d requests for references, and %d lists would do", n, lists)
 				}
 				n := float64(rep.Requests.Total())
 				pages := math.Ceil(float64(rep.Types["Observation"].Received) / 200)
@@ -155,7 +181,11 @@ func TestTimeOverTheMinimum(t *testing.T) {
 				if rate > 0 {
 					least = max(least, (n-burst)/rate+latency.Seconds())
 				}
-				t.Logf("latency %v, %v requests/s: %v requests, %.1f s, least %.1f s, ratio %.2f", latency, rate, n, took.Seconds(), least, took.Seconds()/least)
+				over := took.Seconds() / least
+				t.Logf("latency %v, %v requests/s: %v requests, %.1f s, least %.1f s, ratio %.2f", latency, rate, n, took.Seconds(), least, over)
+				if over > floor {
+					t.Errorf("latency %v, %v requests/s: %.2f of the least", latency, rate, over)
+				}
 			})
 		}
 	}

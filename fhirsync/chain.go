@@ -71,15 +71,23 @@ type chain struct {
 	stale     int      // pages without anything new in a row
 	begun     *url.URL // of the first page
 	entries   int      // matches on all pages so far
-	pressing  int      // pages that are still to be asked for, as far as can be told
-	untotaled bool     // Bundle.total is not asked for, because the search was refused with that
-	count     int      // the size of page to ask for; 0: none
-	checkAt   int      // matches at which it is looked whether the chain can be true
+	branch    *branch  // what is asked beside it; nil: nothing
+	lastCount chan int // the count that was asked with page countedAt; nil: none
+	countedAt int
+	pressing  int  // pages that are still to be asked for, as far as can be told
+	untotaled bool // Bundle.total is not asked for, because the search was refused with that
+	count     int  // the size of page to ask for; 0: none
+	checkAt   int  // matches at which it is looked whether the chain can be true
 }
 
 // chain asks a question in one form and follows its pages to their end.
 func (r *run) chain(ctx context.Context, q question, f form, yield func(*Page) bool, strategy string) *chainAnswer {
-	c := &chain{r: r, q: q, form: f, strategy: strategy, yield: yield, keys: keyset.New(), types: map[string]int{}}
+	return r.chainBeside(ctx, q, f, nil, yield, strategy)
+}
+
+// chainBeside is chain with something that may go on beside it once it has shown that it brings something.
+func (r *run) chainBeside(ctx context.Context, q question, f form, x *branch, yield func(*Page) bool, strategy string) *chainAnswer {
+	c := &chain{r: r, q: q, form: f, branch: x, strategy: strategy, yield: yield, keys: keyset.New(), types: map[string]int{}}
 	if q.op != nil {
 		c.post = q.op.Body != nil
 	}
@@ -96,6 +104,7 @@ func (r *run) chain(ctx context.Context, q question, f form, yield func(*Page) b
 			c.settleHeld()
 			c.capped()
 			c.learn()
+			c.takeCount()
 			c.out.matches, c.out.keys = c.keys.Len(), c.keys
 			r.ledger.asked(&c.q, c.out.pages, c.out.err != nil && c.out.pages == 0)
 			return &c.out
@@ -315,24 +324,22 @@ func (c *chain) follow(ctx context.Context) outcome {
 	c.begun = address
 	c.urls[address.String()] = true
 	c.press(nil)
-	page := c.fetch(ctx, address, 1)
+	page := c.await(c.begin(ctx, address, 1, false))
 	for {
 		if page.err != nil {
 			return c.broken(page)
 		}
 		next, mapped, verdict := c.next(page)
 		// The next page is asked for as soon as this one is known to be intact: what follows here goes on beside it.
-		var coming chan *fetched
+		var coming <-chan *fetched
 		pageCtx, cancel := context.WithCancel(ctx)
+		number := page.number + 1
 		if next != nil {
-			coming = make(chan *fetched, 1)
-			number := page.number + 1
 			c.press(page)
-			go func() {
-				f := c.fetch(pageCtx, next, number)
-				f.mapped = mapped
-				coming <- f
-			}()
+			c.countWithLast(ctx)
+			if !c.q.lazy {
+				coming = c.begin(pageCtx, next, number, mapped)
+			}
 		}
 		more := c.take(ctx, page, next != nil)
 		page.release(c.r.client)
@@ -346,9 +353,23 @@ func (c *chain) follow(ctx context.Context) outcome {
 			}
 			return ended
 		}
-		page = <-coming
+		if coming == nil {
+			coming = c.begin(pageCtx, next, number, mapped)
+		}
+		page = c.await(coming)
 		cancel()
 	}
+}
+
+// begin asks for a page beside what follows.
+func (c *chain) begin(ctx context.Context, address *url.URL, number int, mapped bool) <-chan *fetched {
+	coming := make(chan *fetched, 1)
+	go func() {
+		f := c.fetch(ctx, address, number)
+		f.mapped = mapped
+		coming <- f
+	}()
+	return coming
 }
 
 // next decides where the chain goes after an intact page: to another page, or to its end, and then done says what the end is worth.
@@ -492,6 +513,9 @@ func (c *chain) take(ctx context.Context, page *fetched, more bool) bool {
 	case c.endless(ctx):
 		c.out.early, c.out.why = true, "pages without end"
 		return false
+	}
+	if more && c.out.foreign == 0 && !c.out.ignored && c.keys.Len() > 0 {
+		c.branch.offer()
 	}
 	return true
 }

@@ -27,7 +27,7 @@ func (c *Client) newRun(srv Server, patientID string, opts *SyncOptions) (*run, 
 	r := &run{
 		client: c, server: s, id: rand.Text(), patientID: patientID, asking: patientID, strategy: c.cfg.Strategy,
 		people: newPeople(s.base, patientID), seen: map[ident]uint16{}, names: []string{""}, nameIDs: map[string]uint16{},
-		answeredAll: map[string]bool{}, undone: map[string]bool{}, rereads: map[string]reread{}, late: map[string]bool{}, turn: make(chan struct{}, 1),
+		answeredAll: map[string]bool{}, undone: map[string]bool{}, rereads: map[string]reread{}, late: map[string]bool{}, turn: make(chan struct{}, 1), probing: make(chan struct{}, 1),
 		caps: &quirks.Capabilities{}, stated: &quirks.Capabilities{},
 		looks: looking{open: map[uint64]struct{}{}, known: map[ident]struct{}{}},
 	}
@@ -104,6 +104,7 @@ const maxExtraTypes = 200
 func (r *run) chooseAgain() {
 	r.mu.Lock()
 	r.lastPass = false
+	clear(r.answeredAll)
 	r.mu.Unlock()
 	for _, t := range append([]string{"Patient"}, r.types...) {
 		r.ledger.owe(t)

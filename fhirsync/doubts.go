@@ -35,7 +35,7 @@ func (r *run) resolveDoubts(ctx context.Context) error {
 	r.learnEcho(ctx)
 	return each(ctx, workers, doubts, func(ctx context.Context, d doubt) error {
 		if r.understood(d.q.typ, d.form, d.a.selfHas) {
-			return r.foundNothing(ctx, d.q, d.form, d.a, "", func(*Page) bool { return true })
+			return r.foundNothing(ctx, d.q, d.form, d.a, nil, "", func(*Page) bool { return true })
 		}
 		others := slices.DeleteFunc(r.forms(d.q.typ), func(f form) bool { return f == d.form })
 		return r.askForms(ctx, d.q, others, &tally{empty: true, answer: d.a}, true, "", func(*Page) bool { return true })

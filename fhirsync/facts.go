@@ -166,6 +166,14 @@ func (f *facts) worked(typ string, form form, via bool) {
 	f.confirm("style "+styleName(form.typed), "form "+typ, "brought "+typ+" "+form.name())
 }
 
+// knows tells whether it is known in which form a type is asked for.
+func (f *facts) knows(typ string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	_, known := f.forms[typ]
+	return known
+}
+
 // anyStyle tells whether any form has brought anything.
 func (f *facts) anyStyle() bool {
 	f.mu.Lock()

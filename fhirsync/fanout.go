@@ -123,7 +123,7 @@ func (r *run) askSplit(ctx context.Context, q question, f form, split compartmen
 	}
 	r.server.facts.with(func(k *facts) { k.splits[q.typ] = split.Param })
 	r.ledger.note(q.typ, "the server does not answer for the whole type; it was asked by "+split.Param)
-	return true, r.askVias(ctx, q, strategy, yield)
+	return true, r.askVias(ctx, q, nil, strategy, yield)
 }
 
 // askRest asks for what has none of the values, and tells whether that is known to be the rest.

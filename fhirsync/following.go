@@ -45,13 +45,12 @@ func (r *run) followReferences(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		w := &wave{run: r, nodes: map[string]*node{}}
+		w := r.newWave(targets)
 		byType := map[string][]refs.Target{}
 		var contents, versions, queries []refs.Target
 		var addresses []*url.URL
 		for i := range targets {
 			t := &targets[i]
-			w.nodes[t.Literal()] = r.ledger.begin(&node{typ: t.Type, label: "the target of a reference"})
 			switch {
 			case isContent(t):
 				contents = append(contents, *t)
@@ -78,6 +77,15 @@ func (r *run) followReferences(ctx context.Context) error {
 			return err
 		}
 	}
+}
+
+// newWave enters the obligations for targets.
+func (r *run) newWave(targets []refs.Target) *wave {
+	w := &wave{run: r, nodes: make(map[string]*node, len(targets))}
+	for i := range targets {
+		w.nodes[targets[i].Literal()] = r.ledger.begin(&node{typ: targets[i].Type, label: "the target of a reference"})
+	}
+	return w
 }
 
 // done ends the obligation of a target. What has not come stays on the list of a state that is saved.

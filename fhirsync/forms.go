@@ -81,6 +81,7 @@ type question struct {
 	via     string // the whole type, but by a parameter under which the patient is not the subject
 	label   string
 	op      *Operation // not a search but an operation
+	lazy    bool       // the next page is asked for when the one before has been taken in: nobody holds one who waits for others
 	further bool       // beside the whole type, because quirks say that the answer to that is not all
 }
 

@@ -30,6 +30,7 @@ type frontier struct {
 	contents      map[string]attachment // by Attachment.url: what the attachment says of it
 	versions      map[ident]string      // the current version of what has come, where named versions are asked for
 	versionMisses int                   // named versions in a row that were not there
+	naming        naming                // who names what
 	lists         map[string]int        // by type: ids of one search, where that was lowered in this sync
 }
 
@@ -112,6 +113,7 @@ const goneAge = 3 * 24 * time.Hour
 // note notes the references of a resource that was accepted. urns are what names an entry of the page it came on. The caller holds run.mu.
 func (f *frontier) note(typ, id string, urns map[string]bool, found []refs.Found) {
 	hops := f.Hops(typ, id)
+	f.naming.resource(typ)
 	for i := range found {
 		x := &found[i]
 		switch {
@@ -122,7 +124,9 @@ func (f *frontier) note(typ, id string, urns map[string]bool, found []refs.Found
 		case f.elsewhere != nil && x.Source == refs.FromAttachment && x.Ref.Kind != refs.Relative && !f.Content(x.Text) && hostIn(x.Text) != "" && f.hold(typ, id, hops, x):
 			continue
 		}
+		before := f.Len()
 		f.Add(typ, hops, found[i:i+1]...)
+		f.naming.note(typ, x.Ref.Type, f.Len() > before)
 	}
 }
 
@@ -169,7 +173,7 @@ func (f *frontier) settleAway(all bool) {
 // waveOf sorts types by how likely resources of other types still name them: who is named by everybody is asked for last, when all are known.
 var waveOf = map[string]int{
 	"": -1, "Binary": -1, // addresses of contents may be good for minutes only.
-	"PractitionerRole": 1, "OrganizationAffiliation": 1, "HealthcareService": 2, "Practitioner": 3, "Location": 4, "Organization": 5, "Endpoint": 6,
+	"PractitionerRole": 1, "OrganizationAffiliation": 1, "HealthcareService": 2, "Practitioner": 3, "Location": 3, "Organization": 4, "Endpoint": 5,
 }
 
 // waveRank is waveOf for a target. Old versions come last: most are current when all has come.
@@ -199,10 +203,14 @@ func (r *run) takeWave() []refs.Target {
 		for i := range all {
 			first = min(first, waveRank(&all[i]))
 		}
+		types := map[string]int{}
+		for i := range all {
+			types[all[i].Type]++
+		}
 		var later []refs.Target
 		wave = nil
 		for _, t := range all {
-			if waveRank(&t) == first {
+			if waveRank(&t) == first || t.Version == "" && f.naming.isFinal(t.Type, nil, types) {
 				wave = append(wave, t)
 			} else {
 				later = append(later, t)

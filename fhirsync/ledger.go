@@ -87,6 +87,8 @@ type answer struct {
 	filled      bool        // it was asked for in parts beside
 	provenWhole bool        // and these are known to be the whole
 	lost        *Gap        // a page was lost: the gap it is unless the rest can be brought in another way
+	counted     *int        // a count that was asked when it had ended, and agreed; nil: none
+	countTried  bool        // a count was asked for then
 	again       bool        // other forms were tried because references brought what this answer had not
 }
 

@@ -55,7 +55,10 @@ func (s *Session) Operation(ctx context.Context, op Operation) error {
 	if !op.Prefetch {
 		q.node = r.ledger.begin(&node{label: q.label, scope: s.scope})
 	}
+	r.sources.Add(1)
 	a := r.chain(ctx, q, form{}, func(*Page) bool { return true }, s.strategy)
+	r.sources.Add(-1)
+	r.beside.kick()
 	if r.ctx.Err() != nil {
 		return context.Cause(r.ctx)
 	}
@@ -180,7 +183,7 @@ func (s *Session) Confirm(ctx context.Context, typ string) (settled bool, err er
 		r.worked(typ, f, false) // as many as have come, and not none: the form was understood.
 		r.ledger.settle(typ, Counted, &a.answer)
 		r.ledger.with(typ, func(e *typeEntry) { e.Expected, e.checked, e.verified = &n, true, true })
-		return true, r.askVias(ctx, question{typ: typ}, s.strategy, func(*Page) bool { return true })
+		return true, r.askVias(ctx, question{typ: typ}, nil, s.strategy, func(*Page) bool { return true })
 	}
 	return false, nil
 }

@@ -55,6 +55,8 @@ func (c *chain) press(page *fetched) {
 		longest := 0
 		c.r.server.facts.with(func(f *facts) { longest = f.longest[c.q.typ] })
 		c.pressing = 1 + longest/max(c.count, 1)
+	case page == nil && c.q.via != "":
+		c.pressing = 0 // there is hardly ever much.
 	case page == nil:
 		c.pressing = 1
 	case page.b.HasTotal && page.b.Total > c.entries:

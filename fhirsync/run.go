@@ -79,7 +79,9 @@ type run struct {
 
 	inner      map[string]inner // answers that came in a batch, by address; guarded by mu
 	innerBytes int
-	probing    sync.Mutex      // one probe for batches
+	beside     *beside         // what goes on beside the strategy; nil: nothing
+	sources    atomic.Int32    // operations and other sources under way, which may bring anything
+	probing    chan struct{}   // holds one: one probe for batches
 	turn       chan struct{}   // holds one: a probe at a time of what the server is like
 	probed     map[string]bool // guarded by turn
 
@@ -233,7 +235,10 @@ func (r *run) fetch() error {
 	if err := r.readMetadata(); err != nil {
 		return err
 	}
-	if err := r.readPatient(); err != nil {
+	wait := r.askAhead()
+	err := r.readPatient()
+	wait()
+	if err != nil {
 		return err
 	}
 	if err := r.pass(); err != nil {
@@ -269,7 +274,11 @@ func (r *run) fetch() error {
 // pass asks for the record under one id.
 func (r *run) pass() error {
 	s := &Session{r: r, scope: &scope{}, strategy: r.strategy.Name()}
+	r.beside = r.goBeside()
 	err := s.Run(r.ctx, r.strategy)
+	if failed := r.beside.close(); err == nil {
+		err = failed
+	}
 	if r.ctx.Err() != nil {
 		return context.Cause(r.ctx)
 	}

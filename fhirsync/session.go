@@ -16,7 +16,7 @@ import (
 
 // Session is what a [Strategy] asks through. It keeps the books: asking writes the obligation into the ledger, other patients' resources
 // are kept out, and what is the patient's goes to the store, all without the strategy's help. What came broken or in parts is read again,
-// references are followed and answers are checked by counts when Fetch has returned.
+// references are followed and answers are checked by counts: where that need not wait beside what Fetch asks, and the rest when it has returned.
 //
 // Its methods may be called concurrently until Fetch returns. They give an error only when the run is over (the store failed for good, the
 // credentials are not accepted, the caller's context has ended), and the context given to Fetch is then cancelled with the cause: return
@@ -197,6 +197,7 @@ func (s *Session) Gap(g Gap) { s.r.ledger.gap(g) }
 // Owe enters an obligation for resources of one type that come by another way than Search: out of a job's files, say. typ may be "" for a
 // source of several types. It settles no type by itself.
 func (s *Session) Owe(typ string) *Obligation {
+	s.r.sources.Add(1)
 	return &Obligation{s: s, typ: typ, expect: -1, node: s.r.ledger.begin(&node{typ: typ, label: "another source", scope: s.scope})}
 }
 
@@ -247,6 +248,7 @@ func (o *Obligation) Done() {
 		return
 	}
 	o.ended = true
+	defer o.s.r.sources.Add(-1)
 	if o.expect > len(o.got) {
 		o.s.r.ledger.gap(Gap{Type: o.typ, Reason: Truncated, Count: o.expect - len(o.got), Detail: "the source says " + itoa(o.expect) + ", " + itoa(len(o.got)) + " came"})
 	}
@@ -259,6 +261,7 @@ func (o *Obligation) Gap(reason GapReason, err error) {
 		return
 	}
 	o.ended = true
+	defer o.s.r.sources.Add(-1)
 	g := Gap{Type: o.typ, Reason: reason, Detail: "a source of the strategy failed", Err: err}
 	if err != nil {
 		g.Detail = redact(err)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"sync/atomic"
 )
 
 // SearchByType asks for each type by itself.
@@ -27,6 +28,7 @@ func askAll(ctx context.Context, s *Session, types []string, before func(rest []
 		return nil
 	}
 	ready := make(chan struct{})
+	var over atomic.Bool // the first one
 	shown := sync.OnceFunc(func() { close(ready) })
 	first := make(chan error, 1)
 	go func() {
@@ -38,9 +40,12 @@ func askAll(ctx context.Context, s *Session, types []string, before func(rest []
 			}
 			shown() // the rest of its pages goes on beside the others.
 		}
+		over.Store(true)
 		first <- err
 	}()
-	<-ready
+	if !s.r.server.facts.knows(types[0]) {
+		<-ready
+	}
 	rest := types[1:]
 	err := func() error {
 		if before != nil {
@@ -51,7 +56,11 @@ func askAll(ctx context.Context, s *Session, types []string, before func(rest []
 		if err := prefetchSmall(ctx, s, slices.DeleteFunc(slices.Clone(rest), s.operationGave)); err != nil {
 			return err
 		}
-		return each(ctx, workers, rest, ask)
+		places := workers
+		if !over.Load() {
+			places-- // for the first one
+		}
+		return each(ctx, places, rest, ask)
 	}()
 	if e := <-first; err == nil {
 		err = e

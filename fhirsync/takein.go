@@ -352,6 +352,7 @@ func (r *run) accept(accepted []candidate, found []refs.Found, urns map[string]b
 	if len(fresh) == 0 {
 		return nil, 0, nil
 	}
+	defer r.beside.kick()
 	r.maskedResources(fresh)
 	for _, c := range fresh {
 		r.fingerprint(c.entry.ResourceType, c.entry.Resource)

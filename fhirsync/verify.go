@@ -45,7 +45,7 @@ func (r *run) verify(ctx context.Context) error {
 	defer r.verifying.Add(-1)
 	var counts []*url.URL
 	for _, c := range pending {
-		if c.a != nil && r.countDue(c.a, c.typ, c.closure) {
+		if c.a != nil && (c.a.counted == nil || c.closure > 0) && r.countDue(c.a, c.typ, c.closure) {
 			counts = append(counts, r.countAddress(question{typ: c.typ}, c.a.form))
 		}
 	}
@@ -100,8 +100,11 @@ func (r *run) verifyType(ctx context.Context, typ string, a *answer, closure int
 	capped := a.looksCapped()
 	var shownNext, longer bool
 	r.server.facts.with(func(f *facts) { shownNext, longer = f.shownNext, f.longest[typ] > a.matches })
-	count, ok := 0, false
-	if r.countDue(a, typ, closure) {
+	count, ok, credited := 0, false, false
+	switch {
+	case a.counted != nil && closure == 0:
+		count, ok, credited = *a.counted, true, true
+	case r.countDue(a, typ, closure):
 		count, ok = r.count(ctx, question{typ: typ}, a.form)
 		if r.ctx.Err() != nil {
 			return context.Cause(r.ctx)
@@ -166,7 +169,9 @@ func (r *run) verifyType(ctx context.Context, typ string, a *answer, closure int
 		r.ledger.gapOnce(Gap{Type: typ, Reason: Truncated, Count: count - a.matches, Detail: truncatedText(a, count)})
 	case ok:
 		r.server.facts.with(func(f *facts) {
-			f.agreed++
+			if !credited {
+				f.agreed++
+			}
 			longer = f.largest > count // a larger count has been seen: this one is no cap.
 			f.largest = max(f.largest, count)
 		})
@@ -248,7 +253,7 @@ func truncatedText(a *answer, count int) string {
 
 // verifyParts checks a type that was asked in parts: a count of the whole may show that the parts are all.
 func (r *run) verifyParts(ctx context.Context, typ string) error {
-	if err := r.askVias(ctx, question{typ: typ}, r.strategy.Name(), func(*Page) bool { return true }); err != nil {
+	if err := r.askVias(ctx, question{typ: typ}, nil, r.strategy.Name(), func(*Page) bool { return true }); err != nil {
 		return err
 	}
 	received, parts, label := 0, 0, ""

@@ -31,6 +31,7 @@ type Limiter struct {
 	blocked  Reason      // why nothing was let through when last looked at
 	timer    *time.Timer // for the next look
 	leases   map[Class]*lease
+	pressing []pressed // requests after whose answer another follows at once
 }
 
 type pauseSpan struct {
@@ -298,6 +299,7 @@ func (l *Limiter) release(w *waiter) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.underWay--
+	l.follows(w.ahead, time.Now())
 	l.dispatch()
 }
 
@@ -360,7 +362,9 @@ func (l *Limiter) next(now time.Time) (*waiter, time.Duration, Reason) {
 		why     Reason
 		checked = map[Class]time.Duration{}
 	)
-	full := l.pace.most > 0 && l.underWay >= int(math.Max(1, l.pace.slots))
+	slots := int(math.Max(1, l.pace.slots))
+	full := l.pace.most > 0 && l.underWay >= slots
+	r := l.reserved(now)
 	for _, f := range l.flows {
 		if best != nil && f.served > least {
 			continue
@@ -382,6 +386,15 @@ func (l *Limiter) next(now time.Time) (*waiter, time.Duration, Reason) {
 				if w == nil {
 					if why == "" {
 						why = Concurrency
+					}
+					continue
+				}
+			}
+			if w.ahead < r.ahead {
+				if wait, reason := l.kept(now, r, slots); wait > 0 {
+					why = reason
+					if soonest == 0 || wait < soonest {
+						soonest = wait
 					}
 					continue
 				}
@@ -432,6 +445,7 @@ func (l *Limiter) grant(w *waiter, now time.Time) {
 	}
 	if w.slot {
 		l.underWay++
+		l.press(w.ahead)
 	}
 	f := l.flows[w.flow]
 	f.served++

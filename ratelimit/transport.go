@@ -27,7 +27,8 @@ func (t *limited) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 		return nil, err
 	}
-	free := sync.OnceFunc(func() { l.release(&waiter{slot: true}) })
+	ahead, _ := req.Context().Value(priorityKey{}).(int)
+	free := sync.OnceFunc(func() { l.release(&waiter{slot: true, ahead: ahead}) })
 	sent := time.Now()
 	resp, err := t.base.RoundTrip(req)
 	if err != nil {

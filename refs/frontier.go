@@ -88,7 +88,8 @@ type Frontier struct {
 	Max int
 
 	seeds   [2]maphash.Seed
-	want    map[ident]*Target
+	want    map[string]*wants // by resource type
+	wanting int               // targets in want
 	taken   map[ident]Hops
 	skipped map[skip]int
 	hosts   int
@@ -105,13 +106,19 @@ type skip struct {
 	host   string
 }
 
+// wants are the wanted targets of one type.
+type wants struct {
+	by    map[ident]*Target
+	order []ident // as they were named; some are not wanted any longer
+}
+
 // ident stands for a target. Its hash is keyed, so that nobody can make two targets that share one.
 type ident [2]uint64
 
 // init makes the zero value usable.
 func (f *Frontier) init() {
 	if f.want == nil {
-		f.want, f.taken, f.skipped = map[ident]*Target{}, map[ident]Hops{}, map[skip]int{}
+		f.want, f.taken, f.skipped = map[string]*wants{}, map[ident]Hops{}, map[skip]int{}
 		f.seeds = [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}
 	}
 }
@@ -263,7 +270,7 @@ func (f *Frontier) canonical(t *Target, x *Found) bool {
 func (f *Frontier) wanted(x *Found) {
 	t := &f.scratch
 	id := f.ident(t)
-	if known := f.want[id]; known != nil {
+	if known := f.find(t.Type, id); known != nil {
 		known.Count++
 		known.Hops = min(known.Hops, t.Hops)
 		if known.URL == "" {
@@ -284,22 +291,71 @@ func (f *Frontier) wanted(x *Found) {
 	switch {
 	case !f.Policy.Reaches(t.Hops):
 		f.skip(TooFar, x)
-	case len(f.want)+len(f.taken) >= limit:
+	case f.wanting+len(f.taken) >= limit:
 		f.skip(TooMany, x)
 	default:
 		added := *t
-		f.want[id] = &added
+		f.keep(id, &added)
+	}
+}
+
+// find gives a wanted target; nil: it is not wanted.
+func (f *Frontier) find(typ string, id ident) *Target {
+	if w := f.want[typ]; w != nil {
+		return w.by[id]
+	}
+	return nil
+}
+
+// keep wants a target.
+func (f *Frontier) keep(id ident, t *Target) {
+	w := f.want[t.Type]
+	if w == nil {
+		w = &wants{by: map[ident]*Target{}}
+		f.want[t.Type] = w
+	}
+	if w.by[id] == nil {
+		f.wanting++
+		const slack = 64
+		if len(w.order) > 2*len(w.by)+slack {
+			w.order = slices.DeleteFunc(w.order, func(id ident) bool { return w.by[id] == nil })
+		}
+		w.order = append(w.order, id)
+	}
+	w.by[id] = t
+}
+
+// forget wants a target no longer.
+func (f *Frontier) forget(typ string, id ident) {
+	w := f.want[typ]
+	if w == nil || w.by[id] == nil {
+		return
+	}
+	f.wanting--
+	if delete(w.by, id); len(w.by) == 0 {
+		delete(f.want, typ)
 	}
 }
 
 // Len tells how many targets are wanted.
-func (f *Frontier) Len() int { return len(f.want) }
+func (f *Frontier) Len() int { return f.wanting }
+
+// Types tells how many targets of each type are wanted. The map is the caller's.
+func (f *Frontier) Types() map[string]int {
+	out := make(map[string]int, len(f.want))
+	for typ, w := range f.want {
+		out[typ] = len(w.by)
+	}
+	return out
+}
 
 // Wanted gives the targets that are wanted, in the order that Take has, and leaves them wanted: for saving them.
 func (f *Frontier) Wanted() []Target {
-	out := make([]Target, 0, len(f.want))
-	for _, t := range f.want {
-		out = append(out, *t)
+	out := make([]Target, 0, f.wanting)
+	for _, w := range f.want {
+		for _, t := range w.by {
+			out = append(out, *t)
+		}
 	}
 	slices.SortFunc(out, compare)
 	return out
@@ -314,6 +370,41 @@ func (f *Frontier) Take() []Target {
 		f.taken[f.ident(&out[i])] = out[i].Hops
 	}
 	clear(f.want)
+	f.wanting = 0
+	return out
+}
+
+// TakeSome is Take for one type, and for n targets at most: of those that ok picks, the ones that were named first, in that order. ok must not keep
+// t; nil picks all.
+func (f *Frontier) TakeSome(typ string, n int, ok func(t *Target) bool) []Target {
+	w := f.want[typ]
+	if w == nil {
+		return nil
+	}
+	var out []Target
+	rest := w.order[:0]
+	for i, id := range w.order {
+		t := w.by[id]
+		switch {
+		case len(out) >= n:
+			rest = append(rest, w.order[i:]...)
+		case t == nil:
+			continue
+		case f.Held != nil && t.ID != "" && f.Held(t):
+			f.forget(typ, id)
+			continue
+		case ok != nil && !ok(t):
+			rest = append(rest, id)
+			continue
+		default:
+			out = append(out, *t)
+			f.taken[id] = t.Hops
+			f.forget(typ, id)
+			continue
+		}
+		break
+	}
+	w.order = rest
 	return out
 }
 
@@ -323,22 +414,22 @@ func (f *Frontier) Put(targets ...Target) {
 		t := targets[i]
 		id := f.ident(&t)
 		delete(f.taken, id)
-		f.want[id] = &t
+		f.keep(id, &t)
 	}
 }
 
 // Drop makes that a resource is not wanted any longer, because it has come by another way. Whether it is wanted when it is named again is for Held to
 // say. A named version stays wanted.
 func (f *Frontier) Drop(typ, id string) {
-	if len(f.want) > 0 {
-		delete(f.want, f.ident(&Target{Type: typ, ID: id}))
+	if f.want[typ] != nil {
+		f.forget(typ, f.ident(&Target{Type: typ, ID: id}))
 	}
 }
 
 // Exclude makes that a target is not wanted, now or later: as if it had been taken.
 func (f *Frontier) Exclude(t Target) {
 	id := f.ident(&t)
-	delete(f.want, id)
+	f.forget(t.Type, id)
 	f.taken[id] = t.Hops
 }
 

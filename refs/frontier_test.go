@@ -2,6 +2,7 @@ package refs_test
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -273,5 +274,42 @@ func TestFrontierDrop(t *testing.T) {
 	add(t, &f, "A", "2", `"a":{"reference":"B/1"}`)
 	if diff := cmp.Diff([]string{"B/1", "B/2"}, literals(f.Take())); diff != "" {
 		t.Errorf("named again (-want +got):\n%s", diff)
+	}
+}
+
+// What was named first is taken first, of one type and as many as are wanted; the rest stays, and nothing is given twice.
+func TestTakeSome(t *testing.T) {
+	t.Parallel()
+	held := map[string]bool{}
+	f := refs.Frontier{Held: func(t *refs.Target) bool { return held[t.Literal()] }}
+	for i := range 5 {
+		add(t, &f, "Observation", strconv.Itoa(i), fmt.Sprintf(`"performer":[{"reference":"Practitioner/%d"},{"reference":"Organization/o"}]`, 9-i))
+	}
+	if diff := cmp.Diff(map[string]int{"Practitioner": 5, "Organization": 1}, f.Types()); diff != "" || f.Len() != 6 {
+		t.Errorf("%d wanted: %s", f.Len(), diff)
+	}
+	held["Practitioner/8"] = true
+	f.Drop("Practitioner", "6")
+	even := func(x *refs.Target) bool { return (x.ID[0]-'0')%2 == 0 }
+	for _, c := range []struct {
+		typ  string
+		n    int
+		ok   func(*refs.Target) bool
+		want []string
+	}{
+		{"Device", 3, nil, nil},
+		{"Practitioner", 0, nil, nil},
+		{"Practitioner", 3, even, nil}, // 8 has come, 6 was dropped.
+		{"Practitioner", 2, nil, []string{"Practitioner/9", "Practitioner/7"}},
+		{"Practitioner", 2, nil, []string{"Practitioner/5"}},
+		{"Practitioner", 2, nil, nil},
+	} {
+		if diff := cmp.Diff(c.want, literals(f.TakeSome(c.typ, c.n, c.ok))); diff != "" {
+			t.Errorf("%d of %s: %s", c.n, c.typ, diff)
+		}
+	}
+	add(t, &f, "Observation", "again", `"performer":[{"reference":"Practitioner/9"},{"reference":"Practitioner/6"}]`)
+	if diff := cmp.Diff([]string{"Organization/o", "Practitioner/6"}, literals(f.Take())); diff != "" || f.Len() != 0 {
+		t.Errorf("the rest: %s", diff)
 	}
 }
