@@ -21,7 +21,7 @@ func longWeb() web {
 	w := newWeb()
 	w.MaxCount = 50
 	for i := range 1000 {
-		practitioner, encounter := fmt.Sprintf("Practitioner/p%d", i%110), fmt.Sprintf("Encounter/e%d", i%5)
+		practitioner, encounter := fmt.Sprintf("Practitioner/p%d", i%110), fmt.Sprintf("Encounter/e%d", i%60)
 		if i == 998 {
 			practitioner = "PractitionerRole/late"
 		}
@@ -30,7 +30,7 @@ func longWeb() web {
 	for i := range 110 {
 		w.put(fmt.Sprintf("Practitioner/p%d", i), false, "")
 	}
-	for i := range 5 {
+	for i := range 60 {
 		w.put(fmt.Sprintf("Encounter/e%d", i), true, `"serviceProvider":{"reference":"Organization/o"}`, "Organization/o")
 	}
 	w.put("Organization/o", false, "")
