@@ -536,7 +536,7 @@ func (c *chain) takeCount() {
 		return
 	}
 	n := <-c.lastCount
-	if a := &c.out.answer; c.out.err == nil && c.out.foreign == 0 && !c.out.ignored && c.out.pages == c.countedAt && n == c.keys.Len() && a.unsuspectedBy(n) {
+	if a := &c.out.answer; c.out.err == nil && c.out.foreign == 0 && !c.out.ignored && c.out.pages == c.countedAt && n == c.r.distinct(c.q.typ, c.keys) && a.unsuspectedBy(n) {
 		a.counted = &n
 		c.r.agrees(n)
 	}

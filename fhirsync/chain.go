@@ -105,14 +105,14 @@ func (r *run) chainBeside(ctx context.Context, q question, f form, x *branch, yi
 			c.capped()
 			c.learn()
 			c.takeCount()
-			c.out.matches, c.out.keys = c.keys.Len(), c.keys
+			c.out.matches, c.out.keys = r.distinct(q.typ, c.keys), c.keys
 			r.ledger.asked(&c.q, c.out.pages, c.out.err != nil && c.out.pages == 0)
 			return &c.out
 		case smaller: // c.count was lowered
 		case expired:
 			if restarts++; restarts > maxRestarts {
 				c.settleHeld()
-				c.out.matches, c.out.keys = c.keys.Len(), c.keys
+				c.out.matches, c.out.keys = r.distinct(q.typ, c.keys), c.keys
 				return &c.out
 			}
 			r.ledger.note(q.typ, "page links expired, the search was begun anew")

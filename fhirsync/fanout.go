@@ -113,7 +113,7 @@ func (r *run) askSplit(ctx context.Context, q question, f form, split compartmen
 		e.Parts = split.Param
 		e.parts = max(e.parts, len(split.Values))
 	})
-	out := &answer{question: q, form: f, matches: fl.keys.Len(), total: -1, keys: fl.keys, early: !whole, cut: !whole && fl.lost, withheld: fl.withheld, parted: len(r.required(q.typ)) > 0 || (!split.Exhaustive || fl.overlap) && !rest}
+	out := &answer{question: q, form: f, matches: fl.came(), total: -1, keys: fl.keys, early: !whole, cut: !whole && fl.lost, withheld: fl.withheld, parted: len(r.required(q.typ)) > 0 || (!split.Exhaustive || fl.overlap) && !rest}
 	if !whole {
 		out.why = "a part of it was cut: " + strings.Join(fl.cut, "; ")
 	}

@@ -44,11 +44,14 @@ type filler struct {
 
 // done tells whether there is nothing left to do, or nothing to be hoped for.
 func (f *filler) done() bool {
-	return f.over != nil || f.stopped || f.budget <= 0 || f.idle > fillIdle || f.want >= 0 && f.keys.Len() >= f.want
+	return f.over != nil || f.stopped || f.budget <= 0 || f.idle > fillIdle || f.want >= 0 && f.came() >= f.want
 }
 
+// came gives how many resources have come.
+func (f *filler) came() int { return f.r.distinct(f.typ, f.keys) }
+
 // complete tells whether as many have come as the server counts.
-func (f *filler) complete() bool { return f.want >= 0 && f.keys.Len() >= f.want && f.over == nil }
+func (f *filler) complete() bool { return f.want >= 0 && f.came() >= f.want && f.over == nil }
 
 // part asks for one part. ok: it was answered; whole: nothing speaks against its being the whole part.
 func (f *filler) part(ctx context.Context, params url.Values) (a *chainAnswer, ok, whole bool) {
@@ -287,17 +290,19 @@ func (r *run) fill(ctx context.Context, typ string, a *answer, want int) (proven
 		ways = append(ways, split.Param)
 		answered, whole := f.byValues(ctx, split.Param, split.Codes())
 		if answered && whole && !f.done() {
-			proven = split.Exhaustive && !f.overlap || r.askRest(ctx, f, split, strings.Join(split.Codes(), ","))
+			// The rest is asked for also where the values are all there can be: data without an element that is required is common.
+			rest := r.askRest(ctx, f, split, strings.Join(split.Codes(), ","))
+			proven = rest || split.Exhaustive && !f.overlap
 		}
 	}
 	if f.over != nil {
 		return false, f.over
 	}
-	if n := f.keys.Len(); n > before || proven {
+	if n := f.came(); n > before || proven {
 		r.ledger.note(typ, "the search was cut at "+itoa(before)+"; asked in parts by "+strings.Join(ways, ", ")+" it brought "+itoa(n))
 	}
-	a.matches, a.keys = f.keys.Len(), f.keys
-	if want >= 0 && f.keys.Len() >= want {
+	a.matches, a.keys = f.came(), f.keys
+	if want >= 0 && f.came() >= want {
 		proven = true
 	}
 	a.withheld = a.withheld || f.withheld

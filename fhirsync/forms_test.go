@@ -1,6 +1,7 @@
 package fhirsync_test
 
 import (
+	"bytes"
 	"maps"
 	"slices"
 	"strings"
@@ -66,6 +67,34 @@ func TestPartsAreAskedForWhereTheWholeIsRefused(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestTheRestIsAskedForAlsoWhereValuesSeemCut: a hundred resources look like a cap, so that the values are asked for one by one. Those without a
+// status are asked for all the same.
+func TestTheRestIsAskedForAlsoWhereValuesSeemCut(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		first := fhirtest.Generate(fhirtest.Options{Seed: 7_031_199, Size: 150, Secondary: 8})
+		second := fhirtest.Generate(fhirtest.Options{Seed: 5_031_199, Size: 217, Dangling: 3, Secondary: 7, Attachments: 7})
+		srv := fhirtest.NewServer(first, second)
+		srv.Inject(fhirtest.ParamRequired("status").For("Observation"))
+		with, without := 0, 0
+		for _, r := range second.Resources {
+			if r.Type == "Observation" && bytes.Contains(r.Raw, []byte(`"status"`)) {
+				with++
+			} else if r.Type == "Observation" {
+				without++
+			}
+		}
+		client := newClient(t, srv, fhirsync.Config{Strategy: fhirsync.SearchByType()})
+		for _, id := range []string{first.PatientID, second.PatientID} {
+			store := new(memstore.Store)
+			rep, err := client.Sync(t.Context(), fhirsync.Server{BaseURL: srv.BaseURL()}, id, store, nil)
+			if lost, _ := missing(srv, id, store); len(lost) > 0 || err != nil {
+				t.Errorf("%d with a status, %d without; lost %v, %v\n%s", with, without, lost, err, rep)
+			}
+		}
+	})
 }
 
 // TestProvenanceRidesOnSearches: where Provenance cannot be searched by patient, it comes with what it is about.

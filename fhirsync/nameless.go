@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/fhirsync/fhirsync-go/fhirsync/internal/keyset"
 	"github.com/fhirsync/fhirsync-go/internal/jsonscan"
 	"github.com/fhirsync/fhirsync-go/refs"
 )
@@ -23,11 +24,16 @@ const maxAside = 16 << 20
 // maxPrints bounds the memory for fingerprints.
 const maxPrints = 500_000
 
+// hasMadeID tells whether the id was made of the content.
+func (m *mended) hasMadeID() bool {
+	return m != nil && slices.ContainsFunc(m.repairs, func(x Repair) bool { return x.Kind == RepairContentID })
+}
+
 // putAside lets a resource wait whose id was made of its content; false: it is to be stored now.
 //
 // What it refers to is asked for in the meantime: another that waits may be among it. The caller holds mu.
 func (r *run) putAside(c *candidate, found []refs.Found, urns map[string]bool, src *source) bool {
-	if src.last || c.mended == nil || !slices.ContainsFunc(c.mended.repairs, func(x Repair) bool { return x.Kind == RepairContentID }) {
+	if src.last || !c.mended.hasMadeID() {
 		return false
 	}
 	ref := c.entry.ResourceType + "/" + c.id
@@ -35,9 +41,7 @@ func (r *run) putAside(c *candidate, found []refs.Found, urns map[string]bool, s
 	if _, waits := r.asides[ref]; waits {
 		return true
 	}
-	if r.prints == nil {
-		r.prints = map[ident]struct{}{}
-	}
+	r.beginPrints()
 	if r.asideBytes+size > maxAside {
 		return false
 	}
@@ -54,10 +58,72 @@ func (r *run) putAside(c *candidate, found []refs.Found, urns map[string]bool, s
 	return true
 }
 
+// beginPrints begins to note what resources say beside their ids. What has come of a type before cannot be told from what comes without one. The
+// caller holds mu.
+func (r *run) beginPrints() {
+	if r.prints != nil {
+		return
+	}
+	r.prints, r.unprinted = map[ident]uint64{}, map[string]bool{}
+	r.ledger.mu.Lock()
+	defer r.ledger.mu.Unlock()
+	for name, e := range r.ledger.types {
+		r.unprinted[name] = e.Received > 0
+	}
+}
+
+// maxMade bounds the memory for ids that were made.
+const maxMade = 100_000
+
+// madeID notes a match whose id was made of its content.
+func (r *run) madeID(typ, id string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.beginPrints()
+	if r.made == nil {
+		r.made = map[string]map[ident]struct{}{}
+	}
+	if r.made[typ] == nil {
+		r.made[typ] = map[ident]struct{}{}
+	}
+	if len(r.made[typ]) < maxMade {
+		r.made[typ][identOf(typ, id)] = struct{}{}
+	}
+}
+
+// distinct gives how many resources the matches of a question for a type are. One that came without its id as well as with it has two keys, and
+// would make up for another that is missing.
+func (r *run) distinct(typ string, keys *keyset.Set) int {
+	n := keys.Len()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for key := range r.made[typ] {
+		if named, came := r.prints[key]; came && keys.Has(key.short()) && keys.Has(named) {
+			n--
+		}
+	}
+	return n
+}
+
+// perhapsTwice tells whether it cannot be known how many resources the matches are, because some came without an id after others had come.
+func (r *run) perhapsTwice(typ string, keys *keyset.Set) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.made[typ]) >= maxMade || len(r.prints) >= maxPrints {
+		return true
+	}
+	for key := range r.made[typ] {
+		if _, named := r.prints[key]; r.unprinted[typ] && !named && keys.Has(key.short()) {
+			return true
+		}
+	}
+	return false
+}
+
 func asideSize(e *jsonscan.Entry, m *mended) int { return len(e.Resource) + len(m.original) + 512 }
 
 // fingerprint notes what a resource with an id says beside it, on a server that has forgotten an id before.
-func (r *run) fingerprint(typ string, resource []byte) {
+func (r *run) fingerprint(typ, id string, resource []byte) {
 	r.mu.Lock()
 	wanted := r.prints != nil
 	r.mu.Unlock()
@@ -71,7 +137,7 @@ func (r *run) fingerprint(typ string, resource []byte) {
 	key := identOf(typ, contentID(typ, without))
 	r.mu.Lock()
 	if len(r.prints) < maxPrints {
-		r.prints[key] = struct{}{}
+		r.prints[key] = identOf(typ, id).short()
 	}
 	r.mu.Unlock()
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/fhirsync/fhirsync-go/fhirsync"
+	"github.com/fhirsync/fhirsync-go/fhirsync/fhirtest"
 	"github.com/fhirsync/fhirsync-go/fhirsync/store/memstore"
 	"github.com/fhirsync/fhirsync-go/idspace"
 	"github.com/fhirsync/fhirsync-go/ratelimit"
@@ -633,5 +634,35 @@ func TestPagesWithoutIdentities(t *testing.T) {
 	}}.sync(store)
 	if rep.Types["Observation"].Stored != 7 || rep.Verdict != fhirsync.Complete {
 		t.Error(rep)
+	}
+}
+
+// TestAResourceWithoutItsIDIsCountedOnce: parts of an answer that was cut bring a resource with its id and without. It must not make up for one
+// that is missing.
+func TestAResourceWithoutItsIDIsCountedOnce(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(4) {
+		synctest.Test(t, func(t *testing.T) {
+			rec := fhirtest.Generate(fhirtest.Options{Seed: 1 + seed, Size: 160})
+			srv := fhirtest.NewServer(rec)
+			srv.Inject(fhirtest.EntryWithoutID(), fhirtest.PageCap(10).For("Observation"))
+			store := new(memstore.Store)
+			client := newClient(t, srv, fhirsync.Config{Strategy: fhirsync.SearchByType()})
+			rep, _ := client.Sync(t.Context(), fhirsync.Server{BaseURL: srv.BaseURL()}, rec.PatientID, store, nil)
+			want, got := 0, 0
+			for ref := range srv.Want(rec.PatientID) {
+				if strings.HasPrefix(ref, "Observation/") {
+					want++
+				}
+			}
+			for r := range store.All() {
+				if r.Type == "Observation" {
+					got++
+				}
+			}
+			if got != want || rep.Types["Observation"].Evidence < fhirsync.Ended {
+				t.Errorf("%d of %d\n%s", got, want, rep)
+			}
+		})
 	}
 }

@@ -61,19 +61,21 @@ type run struct {
 	rereads     map[string]reread // resources to be read by themselves, by ref
 	asides      map[string]aside  // resources without an id, by the ref that was made for them
 	asideBytes  int
-	prints      map[ident]struct{} // what resources say beside their ids; nil: nothing has come without one
-	rereadBytes int                // held of them
-	kept        map[ident]bool     // went into quarantine
-	undone      map[string]bool    // types of which something came that did not get to the writer
-	failures    []question         // of whole types, to be tried once more
-	lastPass    bool               // they have been
-	unsure      []string           // types whose empty answer nothing confirms, because nothing ever came
-	doubts      []doubt            // empty answers that are not believed yet
-	leans       []lean             // empty answers that are believed for what earlier syncs have shown
-	heardForms  map[form]bool      // in which this sync has found something
-	disproved   map[form]bool      // that are not understood any longer
-	late        map[string]bool    // Provenance and AuditEvent whose owner shows later, by ref
-	failed      error              // of the store
+	prints      map[ident]uint64              // what resources say beside their ids, to short idents of these; nil: nothing has come without one
+	unprinted   map[string]bool               // types of which something had come by then
+	made        map[string]map[ident]struct{} // by type: matches whose ids were made of their content
+	rereadBytes int                           // held of them
+	kept        map[ident]bool                // went into quarantine
+	undone      map[string]bool               // types of which something came that did not get to the writer
+	failures    []question                    // of whole types, to be tried once more
+	lastPass    bool                          // they have been
+	unsure      []string                      // types whose empty answer nothing confirms, because nothing ever came
+	doubts      []doubt                       // empty answers that are not believed yet
+	leans       []lean                        // empty answers that are believed for what earlier syncs have shown
+	heardForms  map[form]bool                 // in which this sync has found something
+	disproved   map[form]bool                 // that are not understood any longer
+	late        map[string]bool               // Provenance and AuditEvent whose owner shows later, by ref
+	failed      error                         // of the store
 
 	notBefore time.Time // the server wants to be left alone until then; guarded by mu
 

@@ -98,6 +98,9 @@ func (r *run) takeIn(b *jsonscan.Bundle, body []byte, src source) (taken, error)
 		id := r.identify(e)
 		if match && src.chain != nil && id != "" {
 			src.chain.match(e.ResourceType, id)
+			if ms != nil && ms[i].hasMadeID() {
+				r.madeID(e.ResourceType, id)
+			}
 		}
 		switch {
 		case e.Err != nil || e.Resource == nil || e.ID == "":
@@ -355,7 +358,7 @@ func (r *run) accept(accepted []candidate, found []refs.Found, urns map[string]b
 	defer r.beside.kick()
 	r.maskedResources(fresh)
 	for _, c := range fresh {
-		r.fingerprint(c.entry.ResourceType, c.entry.Resource)
+		r.fingerprint(c.entry.ResourceType, c.id, c.entry.Resource)
 	}
 	now := time.Now()
 	all := make([]byte, 0, size)

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"slices"
 
+	"github.com/fhirsync/fhirsync-go/fhirsync/internal/keyset"
 	"github.com/fhirsync/fhirsync-go/fhirsync/internal/transport"
 	"github.com/fhirsync/fhirsync-go/internal/jsonscan"
 	"github.com/fhirsync/fhirsync-go/quirks"
@@ -224,6 +225,10 @@ func (r *run) verifyType(ctx context.Context, typ string, a *answer, closure int
 	if a.withheld {
 		r.ledger.gapOnce(Gap{Type: typ, Reason: Denied, Detail: "the server says that it holds something back"})
 	}
+	if r.perhapsTwice(typ, a.keys) {
+		evidence = min(evidence, Ended)
+		r.ledger.gapOnce(Gap{Type: typ, Reason: Unproven, Detail: "some came without an id, perhaps a second time: it cannot be known how many there are"})
+	}
 	r.ledger.with(typ, func(e *typeEntry) { e.Evidence, e.verified = evidence, true })
 	return nil
 }
@@ -256,8 +261,10 @@ func (r *run) verifyParts(ctx context.Context, typ string) error {
 	if err := r.askVias(ctx, question{typ: typ}, nil, r.strategy.Name(), func(*Page) bool { return true }); err != nil {
 		return err
 	}
-	received, parts, label := 0, 0, ""
-	r.ledger.with(typ, func(e *typeEntry) { received, parts, label = e.partKeys.Len(), e.parts, e.Parts })
+	parts, label := 0, ""
+	var keys *keyset.Set
+	r.ledger.with(typ, func(e *typeEntry) { keys, parts, label = e.partKeys, e.parts, e.Parts })
+	received := r.distinct(typ, keys)
 	for _, f := range r.forms(typ) {
 		count, ok := r.count(ctx, question{typ: typ}, f)
 		if r.ctx.Err() != nil {
