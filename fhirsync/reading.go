@@ -50,7 +50,18 @@ func (p *pageReader) check(resp *transport.Response) error {
 	default:
 		return errKind
 	}
-	if p.loose {
+	if p.loose && !p.open(resp.Body()) {
+		// One of them is broken inside, which does not show from outside.
+		found, err := scanBody(resp, nil, jsonrepair.Options{})
+		if err != nil || len(found.Values) != 1 {
+			return nil //nolint:nilerr // it is no resource, and will be a gap.
+		}
+		fixed := jsonrepair.Apply(resp.Body(), found.Edits)
+		if err := p.b.Split(fixed); err != nil {
+			return err
+		}
+		resp.Mend(found)
+		p.nested = 0
 		p.open(resp.Body())
 	}
 	return nil
@@ -127,13 +138,12 @@ func (p *pageReader) bind(resp *transport.Response, found *jsonrepair.Result) bo
 // maxNesting is how deep Bundles are opened.
 const maxNesting = 3
 
-// open takes the entries out of Bundles of search results that are entries themselves.
-func (p *pageReader) open(body []byte) {
+// open takes the entries out of Bundles of search results that are entries themselves. whole is false where one of these cannot be read.
+func (p *pageReader) open(body []byte) (whole bool) {
+	whole = true
 	b := p.b
 	p.object = b.Object
-	if n := len(b.Entries); n > 1 && b.Entries[n-1].Start == b.Entries[n-1].End && body[b.Entries[n-1].Start] == ']' {
-		b.Entries, p.comma = b.Entries[:n-1], true
-	}
+	p.comma = dropLast(b, body)
 	nexts := map[string]bool{}
 	for _, l := range b.Links {
 		if l.Relation == "next" {
@@ -148,11 +158,16 @@ func (p *pageReader) open(body []byte) {
 		for i := range b.Entries {
 			e := &b.Entries[i]
 			var inner jsonscan.Bundle
-			if !isNested(e) || inner.Split(e.Resource) != nil || inner.Type != "searchset" && (inner.Type != "" || !p.unbound) {
+			nested := isNested(e)
+			if nested && inner.Split(e.Resource) != nil {
+				nested, whole = false, false
+			}
+			if !nested || inner.Type != "searchset" && (inner.Type != "" || !p.unbound) {
 				entries = append(entries, *e)
 				continue
 			}
 			p.nested++
+			p.comma = dropLast(&inner, e.Resource) || p.comma
 			start := e.Start + max(bytes.Index(body[e.Start:e.End], e.Resource), 0)
 			for _, x := range inner.Entries {
 				x.Start, x.End = x.Start+start, x.End+start
@@ -171,6 +186,23 @@ func (p *pageReader) open(body []byte) {
 		b.Entries = entries
 	}
 	p.cut = len(nexts) > 1 && p.nested > 0
+	return whole
+}
+
+// dropLast drops what a comma after the last entry makes: an entry of nothing.
+func dropLast(b *jsonscan.Bundle, body []byte) bool {
+	n := len(b.Entries)
+	if n < 2 || b.Entries[n-1].Start != b.Entries[n-1].End || body[b.Entries[n-1].Start] != ']' {
+		return false
+	}
+	b.Entries = b.Entries[:n-1]
+	return true
+}
+
+// isResults tells whether an entry is a Bundle of search results, which is no resource of anybody's.
+func isResults(e *jsonscan.Entry) bool {
+	var inner jsonscan.Bundle
+	return isNested(e) && inner.Split(e.Resource) == nil && inner.Type == "searchset"
 }
 
 func isNested(e *jsonscan.Entry) bool {

@@ -666,3 +666,31 @@ func TestAResourceWithoutItsIDIsCountedOnce(t *testing.T) {
 		})
 	}
 }
+
+// TestBrokenResultsWithinOthersAreOpened: they are no resource of anybody's, whatever is wrong with them.
+func TestBrokenResultsWithinOthersAreOpened(t *testing.T) {
+	t.Parallel()
+	for _, faults := range [][]fhirtest.Fault{
+		{fhirtest.TrailingCommas(), fhirtest.NestedBundle()}, {fhirtest.NestedBundle(), fhirtest.TrailingCommas()},
+		{fhirtest.TrailingCommas(), fhirtest.Latin1("utf-8"), fhirtest.NestedBundle()}, {fhirtest.JSONComments(), fhirtest.NestedBundle()},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			rec := fhirtest.Generate(fhirtest.Options{Seed: 88, Size: 150, Secondary: 4})
+			srv := fhirtest.NewServer(rec)
+			srv.Everything, srv.MaxCount = true, 50
+			srv.Inject(faults...)
+			store := new(memstore.Store)
+			rep, err := newClient(t, srv, fhirsync.Config{}).Sync(t.Context(), fhirsync.Server{BaseURL: srv.BaseURL()}, rec.PatientID, store, nil)
+			want := srv.Want(rec.PatientID)
+			for r := range store.All() {
+				delete(want, r.Type+"/"+r.ID)
+				if r.Type == "Bundle" {
+					t.Errorf("%s: a page is stored as if it were a resource: %.200s", faults[0].Name, r.Raw)
+				}
+			}
+			if len(want) > 0 || err != nil {
+				t.Errorf("%s: %d are missing, %v\n%s", faults[0].Name, len(want), err, rep)
+			}
+		})
+	}
+}

@@ -126,8 +126,12 @@ func (r *run) takeIn(b *jsonscan.Bundle, body []byte, src source) (taken, error)
 				found, whole = appendRefs(found, e.Resource, r.follow)
 			}
 		}
-		if !whole {
+		switch {
+		case !whole:
 			r.unreadable(e, id, body, src)
+			continue
+		case isResults(e):
+			r.quarantine(src.typ, "", "search results within others, which could not be opened", body[e.Start:e.End], src)
 			continue
 		}
 		c.to = len(found)
