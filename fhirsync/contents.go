@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/fhirsync/fhirsync-go/fhirsync/internal/transport"
+	"github.com/fhirsync/fhirsync-go/internal/jsonrepair"
 	"github.com/fhirsync/fhirsync-go/internal/jsonscan"
 	"github.com/fhirsync/fhirsync-go/quirks"
 	"github.com/fhirsync/fhirsync-go/refs"
@@ -301,11 +302,18 @@ func (w *wave) bring(ctx context.Context, t *refs.Target, a *attachment) (came b
 			continue
 		}
 		mismatch := differs(a, got)
+		if mismatch == "" && best != nil && got.body().Size() == 0 {
+			got.close() // it says no more than the Binary does that came before.
+			break
+		}
 		if best == nil || mismatch == "" {
 			best.close()
 			best, wrong = got, mismatch
 		} else {
 			got.close()
+		}
+		if mismatch == "" && !got.there() && i == 0 {
+			continue // some servers give it in the other way alone.
 		}
 		if mismatch == "" {
 			w.server.facts.with(func(f *facts) { f.rawContents = how == inItself && (i > 0 || f.rawContents) })
@@ -393,9 +401,11 @@ func (w *wave) askContent(ctx context.Context, t *refs.Target, a *attachment, ad
 		return got, nil
 	}
 	// Head is content with the shape of an object, so that names may be broken where it finds no type.
-	if resp.Large() == nil && (!isJSON || head.ResourceType == "") && isFHIRType(mediaType(got.typ)) && transport.LooksJSON(body) && !strings.Contains(mediaType(a.ContentType), "json") {
-		fail.Err = errBroken
-		return nil, fail
+	if resp.Large() == nil && (!isJSON || head.ResourceType == "") && transport.LooksJSON(body) {
+		if isFHIRType(mediaType(got.typ)) && !strings.Contains(mediaType(a.ContentType), "json") || isBrokenBinary(body, t) {
+			fail.Err = errBroken
+			return nil, fail
+		}
 	}
 	if got.large = resp.TakeLarge(); got.large == nil {
 		got.data = append([]byte{}, body...)
@@ -414,6 +424,42 @@ func acceptFor(a *attachment) string {
 		return mt
 	}
 	return "*/*"
+}
+
+// isHollow tells whether an entry is a Binary without what it holds: some servers give that only where it is asked for by itself
+// (https://github.com/hapifhir/hapi-fhir-jpaserver-starter/issues/179).
+func (r *run) isHollow(c *candidate, src *source) bool {
+	if c.entry.ResourceType != "Binary" || src.read || c.mended.hasMadeID() || c.owner != ours && c.owner != unattributed || r.opts.References.OmitAttachments ||
+		deref(r.server.quirks.set.References.Contents) == quirks.NoContents {
+		return false
+	}
+	_, err := binaryData(c.entry.Resource)
+	return errors.Is(err, errNoContent)
+}
+
+// contentAgain asks for what a Binary holds that came without it.
+func (r *run) contentAgain(ctx context.Context, id, why string) (*ServerError, error) {
+	w := &wave{run: r}
+	a := attachment{Size: -1}
+	r.mu.Lock()
+	for address, known := range r.front.contents {
+		if ref := refs.Parse(address); ref.Type == "Binary" && ref.ID == id && (ref.Kind == refs.Relative || ref.Kind == refs.Absolute && r.front.Here(ref.Base)) {
+			a = known
+		}
+	}
+	r.mu.Unlock()
+	_, fail, err := w.bring(ctx, &refs.Target{Type: "Binary", ID: id, Path: "a Binary that " + why, Count: 1}, &a)
+	return fail, err
+}
+
+// isBrokenBinary tells whether bytes are the Binary that was asked for, in JSON that has to be repaired, whatever the server calls them.
+func isBrokenBinary(body []byte, t *refs.Target) bool {
+	found, err := jsonrepair.Scan(body, jsonrepair.Options{})
+	if err != nil || len(found.Values) != 1 || len(found.Edits) == 0 {
+		return false
+	}
+	head, err := jsonscan.Head(jsonrepair.Apply(body, found.Edits))
+	return err == nil && head.ResourceType == "Binary" && (head.ID == t.ID || !named(t))
 }
 
 // named tells whether the id of a target is that of a Binary, and not one made of an address.

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"slices"
 	"strconv"
@@ -531,6 +532,76 @@ func TestWrappedContentsAreUnwrapped(t *testing.T) {
 			rep := w.sync(t, client, store, nil)
 			if c.wrong == "" && !bytes.Equal(store.got["1"].Data, data) || c.wrong != "" && (len(store.got) > 0 || rep.Verdict != fhirsync.Incomplete) {
 				t.Errorf("%s: %d bytes\n%s", c.typ, len(store.got["1"].Data), rep)
+			}
+		})
+	}
+}
+
+// TestABrokenBinaryIsNoContent: also where the server calls it text.
+func TestABrokenBinaryIsNoContent(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		rec := fhirtest.Generate(fhirtest.Options{Seed: 41, Size: 40, Attachments: 10})
+		srv := fhirtest.NewServer(rec)
+		srv.Inject(fhirtest.NamesWithoutQuotes(), fhirtest.ContentType("text/plain"))
+		store := new(memstore.Store)
+		rep, err := newClient(t, srv, fhirsync.Config{}).Sync(t.Context(), fhirsync.Server{BaseURL: srv.BaseURL()}, rec.PatientID, store, nil)
+		want, came := srv.Want(rec.PatientID), 0
+		for r := range store.All() {
+			var got, due struct{ Data []byte }
+			if r.Type != "Binary" {
+				continue
+			}
+			if came++; json.Unmarshal(r.Raw, &got) != nil || json.Unmarshal(want["Binary/"+r.ID], &due) != nil || !bytes.Equal(got.Data, due.Data) {
+				t.Errorf("Binary/%s holds something else: %.100s", r.ID, got.Data)
+			}
+		}
+		if came == 0 || err != nil {
+			t.Errorf("%d came, %v\n%s", came, err, rep)
+		}
+	})
+}
+
+// TestABinaryThatComesHollowIsAskedFor: $everything gives Binaries without what they hold, and some servers give that only as the bytes that it is.
+func TestABinaryThatComesHollowIsAskedFor(t *testing.T) {
+	t.Parallel()
+	for _, faults := range [][]fhirtest.Fault{{}, {fhirtest.BinaryWithoutData()}, {fhirtest.Status(http.StatusInternalServerError).For("Binary")}} {
+		synctest.Test(t, func(t *testing.T) {
+			rec := fhirtest.Generate(fhirtest.Options{Seed: 42, Size: 60, Attachments: 8})
+			srv := fhirtest.NewServer(rec)
+			srv.Everything = true
+			srv.Inject(faults...)
+			hollowed := 0
+			p := tampering{base: srv.RoundTripper(), edit: func(typ string, _ url.Values, bundle map[string]any) {
+				entries, _ := bundle["entry"].([]any)
+				for _, e := range entries {
+					if resource, _ := e.(map[string]any)["resource"].(map[string]any); typ == "$everything" && resource["resourceType"] == "Binary" {
+						delete(resource, "data")
+						hollowed++
+					}
+				}
+			}}
+			client, err := fhirsync.New(fhirsync.Config{HTTPClient: &http.Client{Transport: p}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			store := new(memstore.Store)
+			rep, _ := client.Sync(t.Context(), fhirsync.Server{BaseURL: srv.BaseURL()}, rec.PatientID, store, nil)
+			if hollowed == 0 {
+				t.Fatal("$everything gave no Binary")
+			}
+			held := map[string]bool{}
+			for r := range store.All() {
+				held[r.Type+"/"+r.ID] = r.Type == "Binary" && bytes.Contains(r.Raw, []byte(`"data"`))
+			}
+			for ref := range srv.Want(rec.PatientID) {
+				named := func(g fhirsync.Gap) bool { return g.Ref == ref && g.Reason == fhirsync.Failed }
+				if strings.HasPrefix(ref, "Binary/") && !held[ref] && !slices.ContainsFunc(rep.Gaps, named) {
+					t.Errorf("%s did not come with what it holds, and the report does not say so", ref)
+				}
+			}
+			if len(faults) < 1 && rep.Verdict != fhirsync.Complete {
+				t.Error(rep)
 			}
 		})
 	}

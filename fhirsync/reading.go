@@ -150,7 +150,7 @@ func (p *pageReader) open(body []byte) (whole bool) {
 			nexts[l.URL] = true
 		}
 	}
-	for range maxNesting {
+	for level := range maxNesting {
 		if !slices.ContainsFunc(b.Entries, func(e jsonscan.Entry) bool { return isNested(&e) }) {
 			break
 		}
@@ -162,7 +162,9 @@ func (p *pageReader) open(body []byte) (whole bool) {
 			if nested && inner.Split(e.Resource) != nil {
 				nested, whole = false, false
 			}
-			if !nested || inner.Type != "searchset" && (inner.Type != "" || !p.unbound) {
+			// Those that came one after the other are the answer, whatever they call themselves.
+			answer := inner.Type == "searchset" || p.unbound && (level == 0 || inner.Type == "")
+			if !nested || !answer {
 				entries = append(entries, *e)
 				continue
 			}

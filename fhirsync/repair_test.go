@@ -671,8 +671,10 @@ func TestAResourceWithoutItsIDIsCountedOnce(t *testing.T) {
 func TestBrokenResultsWithinOthersAreOpened(t *testing.T) {
 	t.Parallel()
 	for _, faults := range [][]fhirtest.Fault{
-		{fhirtest.TrailingCommas(), fhirtest.NestedBundle()}, {fhirtest.NestedBundle(), fhirtest.TrailingCommas()},
-		{fhirtest.TrailingCommas(), fhirtest.Latin1("utf-8"), fhirtest.NestedBundle()}, {fhirtest.JSONComments(), fhirtest.NestedBundle()},
+		{fhirtest.TrailingCommas(), fhirtest.NestedBundle()},
+		{fhirtest.NestedBundle(), fhirtest.TrailingCommas()},
+		{fhirtest.TrailingCommas(), fhirtest.Latin1("utf-8"), fhirtest.NestedBundle()},
+		{fhirtest.JSONComments(), fhirtest.NestedBundle()},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			rec := fhirtest.Generate(fhirtest.Options{Seed: 88, Size: 150, Secondary: 4})

@@ -2,6 +2,7 @@ package fhirsync
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"net/http"
 	"slices"
@@ -37,9 +38,18 @@ func (r *run) readAgain(ctx context.Context) error {
 				r.mu.Unlock()
 			}
 		}()
-		_, fail := r.readFrom(ctx, p.Type, p.ID, forData, source{
-			op: "read", typ: p.Type, strategy: x.from.strategy, read: true, companion: x.from.companion, unattributed: x.trusted(),
-		})
+		var fail *ServerError
+		if p.Type == "Binary" {
+			var err error
+			if fail, err = r.contentAgain(ctx, p.ID, x.why); err != nil {
+				return err
+			}
+		}
+		if p.Type != "Binary" || fail != nil && errors.Is(fail.Err, errBroken) {
+			_, fail = r.readFrom(ctx, p.Type, p.ID, forData, source{
+				op: "read", typ: p.Type, strategy: x.from.strategy, read: true, companion: x.from.companion, unattributed: x.trusted(),
+			})
+		}
 		if r.ctx.Err() != nil {
 			return context.Cause(r.ctx)
 		}

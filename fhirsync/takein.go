@@ -166,6 +166,10 @@ func (r *run) takeIn(b *jsonscan.Bundle, body []byte, src source) (taken, error)
 			r.readLater(c.entry.ResourceType, c.id, "only parts of it came (SUBSETTED)", src)
 			continue
 		}
+		if r.isHollow(&c, &src) {
+			r.readLater(c.entry.ResourceType, c.id, "came without what it holds", src)
+			continue
+		}
 		switch c.owner {
 		case ours:
 			accepted = append(accepted, c)
