@@ -272,6 +272,12 @@ func (r *run) standing() standing {
 	for i := range r.doubts {
 		doubted[r.doubts[i].q.typ] = true
 	}
+	leaned := map[string]bool{} // answered, and perhaps to be asked once more
+	for i := range r.leans {
+		if !r.confirmed(r.leans[i].form) {
+			leaned[r.leans[i].q.typ] = true
+		}
+	}
 	r.ledger.mu.Lock()
 	defer r.ledger.mu.Unlock()
 	for name, e := range r.ledger.types {
@@ -280,6 +286,7 @@ func (r *run) standing() standing {
 		}
 		s.owed[name] = true
 		switch {
+		case leaned[name]:
 		case e.settled && (r.answeredAll[name] || r.settled[name]):
 			s.answered[name] = true
 		case e.ended && !e.settled, doubted[name]: // nothing is known to come.

@@ -388,6 +388,10 @@ func (w *wave) askContent(ctx context.Context, t *refs.Target, a *attachment, ad
 		}
 		got.binary = slices.Clone(raw)
 		got.data, err = binaryData(got.binary)
+		if jsonscan.Valid(got.binary) != nil {
+			fail.Err = errBroken
+			return nil, fail
+		}
 		if err != nil && how == inFHIR {
 			fail.Err = err
 			if errors.Is(err, errNoContent) && a.Size <= 0 && a.URL == "" {

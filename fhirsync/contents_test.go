@@ -562,6 +562,30 @@ func TestABrokenBinaryIsNoContent(t *testing.T) {
 	})
 }
 
+// TestABinaryIsRepairedAsAnyResource: it holds what it is said to hold, and something is wrong behind it.
+func TestABinaryIsRepairedAsAnyResource(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		rec := fhirtest.Generate(fhirtest.Options{Seed: 43, Size: 40, Attachments: 8})
+		srv := fhirtest.NewServer(rec)
+		srv.Inject(fhirtest.BinaryWrapped(), fhirtest.TrailingCommas())
+		store := new(memstore.Store)
+		rep, err := newClient(t, srv, fhirsync.Config{}).Sync(t.Context(), fhirsync.Server{BaseURL: srv.BaseURL()}, rec.PatientID, store, nil)
+		came := 0
+		for r := range store.All() {
+			if r.Type == "Binary" {
+				came++
+				if len(r.Repairs) == 0 || r.Original == nil {
+					t.Errorf("Binary/%s: %v", r.ID, r.Repairs)
+				}
+			}
+		}
+		if came < 8 || err != nil {
+			t.Errorf("%d came, %v\n%s", came, err, rep)
+		}
+	})
+}
+
 // TestABinaryThatComesHollowIsAskedFor: $everything gives Binaries without what they hold, and some servers give that only as the bytes that it is.
 func TestABinaryThatComesHollowIsAskedFor(t *testing.T) {
 	t.Parallel()

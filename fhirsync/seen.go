@@ -121,8 +121,10 @@ func (r *run) lookUp(keys []Key) ([]bool, error) {
 }
 
 // askSeen asks the store. The error means that the run is over.
-func (r *run) askSeen(keys []Key) (seen []bool, err error) {
-	err = r.writer.ask(r.ctx, func(ctx context.Context) error {
+func (r *run) askSeen(keys []Key) ([]bool, error) {
+	// It may still be written to when nobody waits for it any longer: it is read only after a nil error.
+	var seen []bool
+	err := r.writer.ask(r.ctx, func(ctx context.Context) error {
 		return r.writer.try(ctx, func() (err error) {
 			seen, err = r.writer.powers.Seen.Seen(ctx, r.id, keys)
 			if err == nil && len(seen) != len(keys) {
