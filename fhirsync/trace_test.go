@@ -70,31 +70,25 @@ func replay(t *testing.T, srv *fhirtest.Server, patientID string, types []string
 	return first, second, p
 }
 
-// TestReplay pulls from a server with each fault, and then from the trace of that: the report must be the same.
+// TestReplay pulls from a server with each fault, and then from the trace of that: the report must be the same. What a sync asks beside its
+// longest search depends on what has come by then: where the second one asked what the first had not, it has gone another way, and the trace
+// cannot tell. Then both are done anew.
 func TestReplay(t *testing.T) {
 	t.Parallel()
+	const tries = 8
 	of := func(everything bool, faults []fhirtest.Fault) {
 		for _, f := range faults {
 			t.Run(f.Name, func(t *testing.T) {
 				t.Parallel()
 				synctest.Test(t, func(t *testing.T) {
-					rec := fhirtest.Generate(fhirtest.Options{Seed: 11, Size: 110, Dangling: 2, Secondary: 3})
-					srv := fhirtest.NewServer(rec, fhirtest.Generate(fhirtest.Options{Seed: 12, Size: 110}))
-					srv.MaxCount = 20
-					srv.Everything = everything
-					srv.Inject(f)
-					var types []string
-					if slices.Contains(searching, f.Name) {
-						types = []string{"Observation"}
-					}
-					first, second, p := replay(t, srv, rec.PatientID, types)
-					want, got := replayedOf(first), replayedOf(second)
-					if why, ok := deviations[f.Name]; ok {
-						t.Log("only the verdict is compared:", why)
-						want, got = replayed{Verdict: want.Verdict}, replayed{Verdict: got.Verdict}
-					}
-					if diff := cmp.Diff(want, got); diff != "" {
-						t.Errorf("the replay differs (-recorded +replayed):\n%s\nno answer to:\n%s", diff, strings.Join(p.Unmatched(), "\n"))
+					for try := 1; ; try++ {
+						diff, unmatched := replayDiffers(t, everything, f)
+						if diff == "" {
+							return
+						}
+						if len(unmatched) == 0 || try == tries {
+							t.Fatalf("the replay differs (-recorded +replayed):\n%s\nno answer to:\n%s", diff, strings.Join(unmatched, "\n"))
+						}
 					}
 				})
 			})
@@ -102,6 +96,27 @@ func TestReplay(t *testing.T) {
 	}
 	of(false, fhirtest.Faults())
 	of(true, fhirtest.EverythingFaults())
+}
+
+// replayDiffers gives in what a replay differs, and what was asked that the trace has no answer for.
+func replayDiffers(t *testing.T, everything bool, f fhirtest.Fault) (diff string, unmatched []string) {
+	t.Helper()
+	rec := fhirtest.Generate(fhirtest.Options{Seed: 11, Size: 110, Dangling: 2, Secondary: 3})
+	srv := fhirtest.NewServer(rec, fhirtest.Generate(fhirtest.Options{Seed: 12, Size: 110}))
+	srv.MaxCount = 20
+	srv.Everything = everything
+	srv.Inject(f)
+	var types []string
+	if slices.Contains(searching, f.Name) {
+		types = []string{"Observation"}
+	}
+	first, second, p := replay(t, srv, rec.PatientID, types)
+	want, got := replayedOf(first), replayedOf(second)
+	if why, ok := deviations[f.Name]; ok {
+		t.Log("only the verdict is compared:", why)
+		want, got = replayed{Verdict: want.Verdict}, replayed{Verdict: got.Verdict}
+	}
+	return cmp.Diff(want, got), p.Unmatched()
 }
 
 // metadata is what a server says about itself.

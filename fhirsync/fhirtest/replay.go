@@ -260,6 +260,9 @@ func (p *Playback) respond(r *http.Request, sent []byte) *reply {
 		return p.compose(q)
 	}
 	if x == nil {
+		if rep := p.byID(q); rep != nil {
+			return rep
+		}
 		p.unmatched = append(p.unmatched, q.key())
 		if n := len(p.exchanges); n > 0 && p.exchanges[n-1].Status == http.StatusUnauthorized {
 			return p.reply(p.exchanges[n-1])

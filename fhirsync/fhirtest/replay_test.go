@@ -224,3 +224,38 @@ func TestReplayOfAFormThatFindsNothing(t *testing.T) {
 		}
 	}
 }
+
+// What is asked for by ids is asked in other lists when things take other times: what is known of each id answers those too.
+func TestReplayOfOtherLists(t *testing.T) {
+	t.Parallel()
+	const (
+		head = `{"fhirsyncTrace":1,"patient":"{id-1}"}
+{"n":1,"method":"GET","url":"{base}/Goal/{id-2}","status":200,"size":90,"shape":{"kind":"resource","resource":{"type":"Goal","id":"{id-2}","size":90}}}
+{"n":2,"method":"GET","url":"{base}/Goal/{id-3}","status":404,"size":0}
+`
+		list = `{"n":3,"method":"GET","url":"{base}/Goal?_id={id-4},{id-5},{id-6}&_count=3","status":200,"size":60,"shape":{"kind":"bundle","type":"searchset","entries":[{"fullUrl":"own","mode":"match","resource":{"type":"Goal","id":"{id-4}","size":90}},{"fullUrl":"own","mode":"match","resource":{"type":"Goal","id":"{id-5}","size":90}}]}}
+`
+	)
+	for _, c := range []struct {
+		trace, ask string
+		status     int
+		has, hasNo string
+	}{
+		{head + list, "Goal?_id=id-5,id-2,id-3&_count=3", 200, `"id":"id-5"`, "id-4"},
+		{head + list, "Goal?_id=id-5,id-2,id-3&_count=3", 200, `"id":"id-2"`, "id-3"},
+		{head + list, "Goal/id-4", 200, `"id":"id-4"`, "id-5"},
+		{head + list, "Goal/id-6", 404, "it was not there", "id-5"},
+		{head + list, "Goal?_id=id-5,id-7", 404, "no answer", "id-5"}, // nothing is known of one of them.
+		{head + list, "Flag/id-4", 404, "no answer", "id-5"},
+		{head, "Goal?_id=id-2,id-3", 404, "no answer", `"id":"id-2"`}, // nor whether lists are understood.
+	} {
+		p := playback(t, c.trace)
+		a := get(t.Context(), p.Client(), p.BaseURL()+"/"+c.ask)
+		if a.status != c.status || !strings.Contains(string(a.body), c.has) || strings.Contains(string(a.body), c.hasNo) {
+			t.Errorf("%s: %d %s", c.ask, a.status, a.body)
+		}
+		if unmatched := c.has == "no answer"; unmatched != (len(p.Unmatched()) > 0) {
+			t.Errorf("%s: unmatched %v", c.ask, p.Unmatched())
+		}
+	}
+}
