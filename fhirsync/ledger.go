@@ -57,6 +57,7 @@ type typeEntry struct {
 	passes                   int
 	floor                    Evidence
 	receivedThen, expectThen int
+	restored                 int  // of what was received: by an earlier part of this run, as its state has it
 	subject                  int  // received in this pass, and about the patient: what the plain question for the type must find
 	checked, verified        bool // against the server's count: begun, and done
 	// What the question for the whole type took, in the form that took most, and the parts of it, in pages.

@@ -511,7 +511,7 @@ func (r *run) finish(ctx context.Context, err error, interrupted bool) (*Report,
 	}
 	lost := 0
 	for _, t := range rep.Types {
-		lost += t.Received - t.Stored
+		lost += max(0, t.Received-t.Stored)
 	}
 	if interrupted || lost > 0 {
 		rep.Verdict = Incomplete

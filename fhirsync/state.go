@@ -209,7 +209,7 @@ func (r *run) restore(s *savedState) {
 		r.inStore[name] = t.Answer != nil
 		e := r.ledger.typ(name)
 		e.TypeReport, e.repairs = t.Report, t.Repairs
-		e.Stored = e.Received
+		e.Stored, e.restored = e.Received, e.Received
 		e.closure, e.closureSeen, e.checked, e.verified = t.Closure, t.Closure, t.Checked, t.Checked
 		for keys := t.Keys; len(keys) >= len(ident{}); keys = keys[len(ident{}):] {
 			key := ident(keys[:len(ident{})])

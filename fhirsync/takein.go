@@ -347,8 +347,8 @@ func (r *run) accept(accepted []candidate, found []refs.Found, urns map[string]b
 		if !e.owed {
 			r.front.expect(c.entry.ResourceType, c.id)
 		}
-		if before[identOf(c.entry.ResourceType, c.id)] {
-			e.Received, e.Stored = max(0, e.Received-1), max(0, e.Stored-1) // it was counted then.
+		if e.restored > 0 && before[identOf(c.entry.ResourceType, c.id)] {
+			e.Received, e.Stored, e.restored = e.Received-1, e.Stored-1, e.restored-1 // it was counted then.
 		}
 		e.Received++
 		if c.owner == unattributed {
