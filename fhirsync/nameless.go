@@ -22,7 +22,7 @@ type aside struct {
 const maxAside = 16 << 20
 
 // maxPrints bounds the memory for fingerprints.
-const maxPrints = 500_000
+const maxPrints = 200_000
 
 // hasMadeID tells whether the id was made of the content.
 func (m *mended) hasMadeID() bool {
@@ -109,7 +109,10 @@ func (r *run) distinct(typ string, keys *keyset.Set) int {
 func (r *run) perhapsTwice(typ string, keys *keyset.Set) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.made[typ]) >= maxMade || len(r.prints) >= maxPrints {
+	switch n := len(r.made[typ]); {
+	case n == 0:
+		return false
+	case n >= maxMade, len(r.prints) >= maxPrints:
 		return true
 	}
 	for key := range r.made[typ] {

@@ -696,3 +696,25 @@ func TestBrokenResultsWithinOthersAreOpened(t *testing.T) {
 		})
 	}
 }
+
+// TestASearchForgetsAnIDThatAnOperationGave: nothing is stored twice.
+func TestASearchForgetsAnIDThatAnOperationGave(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		rec := fhirtest.Generate(fhirtest.Options{Seed: 367, Size: 100, Dangling: 1, Secondary: 3, Attachments: 3})
+		srv := fhirtest.NewServer(rec)
+		srv.Everything, srv.MaxCount = true, 50
+		srv.Inject(fhirtest.EntryWithoutID())
+		store := new(memstore.Store)
+		rep, _ := newClient(t, srv, fhirsync.Config{}).Sync(t.Context(), fhirsync.Server{BaseURL: srv.BaseURL()}, rec.PatientID, store, nil)
+		want := srv.Want(rec.PatientID)
+		for r := range store.All() {
+			if _, ok := want[r.Type+"/"+r.ID]; !ok {
+				t.Errorf("%s/%s", r.Type, r.ID)
+			}
+		}
+		if store.Len() != len(want) || rep.Verdict == fhirsync.Incomplete {
+			t.Errorf("%d of %d\n%s", store.Len(), len(want), rep)
+		}
+	})
+}

@@ -315,6 +315,9 @@ func (r *run) accept(accepted []candidate, found []refs.Found, urns map[string]b
 	fresh := accepted[:0]
 	size := 0
 	r.mu.Lock()
+	if src.typ == "" && src.chain != nil {
+		r.beginPrints() // an operation brings what searches bring again, and they may forget an id where it has not.
+	}
 	for _, c := range accepted {
 		typ := c.entry.ResourceType
 		if !r.wants(typ) {

@@ -302,7 +302,7 @@ func (o outcome) unnamed() []string {
 				return g.Reason.Verdict() != fhirsync.Complete
 			}
 			// What only a missing resource names is missing with it.
-			return g.Reason.Verdict() != fhirsync.Complete && !searchable(typ)
+			return !searchable(typ) && (g.Reason.Verdict() != fhirsync.Complete || o.lacks(g))
 		})
 	})
 }
@@ -312,8 +312,15 @@ func (o outcome) unnamed() []string {
 func (o outcome) unavailable() []string {
 	return slices.DeleteFunc(slices.Clone(o.lost), func(ref string) bool {
 		typ, _, _ := strings.Cut(ref, "/")
-		return slices.ContainsFunc(o.report.Gaps, func(g fhirsync.Gap) bool { return g.Type == typ && g.Ref == "" && g.Reason == fhirsync.Unsupported })
+		return slices.ContainsFunc(o.report.Gaps, func(g fhirsync.Gap) bool {
+			return g.Type == typ && g.Ref == "" && g.Reason == fhirsync.Unsupported || !searchable(typ) && o.lacks(g)
+		})
 	})
+}
+
+// lacks tells whether a gap is of a type that the server does not seem to have, and of which something is missing.
+func (o outcome) lacks(g fhirsync.Gap) bool {
+	return g.Reason == fhirsync.Unsupported && g.Ref == "" && slices.ContainsFunc(o.lost, func(ref string) bool { return strings.HasPrefix(ref, g.Type+"/") })
 }
 
 // searchable tells whether a type is asked for by patient; the others come by reference only.
