@@ -101,33 +101,18 @@ func (s *Store) putContent(ctx context.Context, c *fhirsync.Content) error {
 
 // writeBody writes the bytes of a content, and gives them their name when all of them are on the disk and right.
 func writeBody(ctx context.Context, path string, c *fhirsync.Content) error {
-	f, err := os.OpenFile(path+".tmp", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
 	var body io.Reader = strings.NewReader("")
 	if c.Body != nil {
 		body = io.NewSectionReader(c.Body, 0, c.Size())
 	}
-	sum := sha256.New()
-	_, err = io.CopyBuffer(struct{ io.Writer }{io.MultiWriter(f, sum)}, struct{ io.Reader }{&until{ctx, body}}, make([]byte, 1<<20))
-	if err == nil && [32]byte(sum.Sum(nil)) != c.Digest {
-		err = errOtherBytes
-	}
-	if err == nil {
-		err = f.Sync()
-	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err == nil {
-		err = os.Rename(path+".tmp", path)
-	}
-	if err != nil {
-		_ = os.Remove(path + ".tmp") // it is in nobody's way.
+	return replaceBy(path, func(f io.Writer) error {
+		sum := sha256.New()
+		_, err := io.CopyBuffer(struct{ io.Writer }{io.MultiWriter(f, sum)}, struct{ io.Reader }{&until{ctx, body}}, make([]byte, 1<<20))
+		if err == nil && [32]byte(sum.Sum(nil)) != c.Digest {
+			err = errOtherBytes
+		}
 		return err
-	}
-	return syncDir(filepath.Dir(path))
+	})
 }
 
 // until reads as long as its context lasts.

@@ -2,6 +2,7 @@ package dirstore
 
 import (
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -9,12 +10,19 @@ import (
 
 // replaceFile puts content under a name: as before or as wanted, never in between, and on the disk when it returns.
 func replaceFile(path string, content []byte) error {
+	return replaceBy(path, func(f io.Writer) error {
+		_, err := f.Write(content)
+		return err
+	})
+}
+
+// replaceBy is replaceFile for what is written bit by bit. An error of write leaves the file as it was.
+func replaceBy(path string, write func(f io.Writer) error) error {
 	f, err := os.OpenFile(path+".tmp", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(content)
-	if err == nil {
+	if err = write(f); err == nil {
 		err = f.Sync()
 	}
 	if cerr := f.Close(); err == nil {
