@@ -319,6 +319,13 @@ func (w *wave) bring(ctx context.Context, t *refs.Target, a *attachment) (came b
 	if best == nil {
 		return false, fail, nil
 	}
+	if wrong == "" && !best.there() && fail != nil {
+		switch fail.status() {
+		case http.StatusNotFound, http.StatusGone, http.StatusNotAcceptable: // there is no more to it.
+		default:
+			wrong = "did not come with the Binary, and asking for it by itself failed"
+		}
+	}
 	if wrong != "" {
 		// It may be the attachment that is wrong: the content is kept, and nobody says that it is proven.
 		reason := Unproven

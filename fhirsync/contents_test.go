@@ -562,6 +562,49 @@ func TestABrokenBinaryIsNoContent(t *testing.T) {
 	})
 }
 
+// TestAHollowBinaryWhoseOtherWayFails: what it holds may be there, so that it is a gap.
+func TestAHollowBinaryWhoseOtherWayFails(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		rec := fhirtest.Generate(fhirtest.Options{Seed: 42, Size: 60, Attachments: 8})
+		srv := fhirtest.NewServer(rec)
+		srv.Everything = true
+		p := tampering{base: srv.RoundTripper(), edit: func(_ string, _ url.Values, b map[string]any) {
+			entries, _ := b["entry"].([]any)
+			for _, e := range entries {
+				if resource, _ := e.(map[string]any)["resource"].(map[string]any); resource["resourceType"] == "Binary" {
+					delete(resource, "data")
+				} else if resource["resourceType"] == "DocumentReference" {
+					delete(resource, "content") // nothing says how large it is.
+				}
+			}
+		}}
+		srv.Inject(fhirtest.BinaryWithoutData())
+		client, err := fhirsync.New(fhirsync.Config{HTTPClient: &http.Client{Transport: nativeFails{p}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		store := new(memstore.Store)
+		rep, _ := client.Sync(t.Context(), fhirsync.Server{BaseURL: srv.BaseURL()}, rec.PatientID, store, nil)
+		for ref := range srv.Want(rec.PatientID) {
+			named := func(g fhirsync.Gap) bool { return g.Ref == ref && g.Reason == fhirsync.Failed }
+			if strings.HasPrefix(ref, "Binary/") && !slices.ContainsFunc(rep.Gaps, named) {
+				t.Errorf("%s did not come with what it holds, and the report does not say so", ref)
+			}
+		}
+	})
+}
+
+// nativeFails refuses Binaries that are not asked for in FHIR.
+type nativeFails struct{ next http.RoundTripper }
+
+func (n nativeFails) RoundTrip(r *http.Request) (*http.Response, error) {
+	if strings.Contains(r.URL.Path, "/Binary/") && !strings.Contains(r.Header.Get("Accept"), "fhir") {
+		return &http.Response{StatusCode: http.StatusInternalServerError, Header: http.Header{}, Body: http.NoBody, Request: r}, nil
+	}
+	return n.next.RoundTrip(r)
+}
+
 // TestABinaryIsRepairedAsAnyResource: it holds what it is said to hold, and something is wrong behind it.
 func TestABinaryIsRepairedAsAnyResource(t *testing.T) {
 	t.Parallel()
