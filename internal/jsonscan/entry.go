@@ -23,8 +23,15 @@ func (p *pageReader) entry(missing bool) error {
 	if err := r.read(); err != nil {
 		return err
 	}
-	b.Entries = append(b.Entries, Entry{Start: start, End: s.pos})
-	r.fill(&b.Entries[len(b.Entries)-1], &b.w)
+	n := len(b.Entries)
+	if n < cap(b.Entries) {
+		b.Entries = b.Entries[:n+1] // it was cleared, and costs more to be moved there than to be filled in its place
+	} else {
+		b.Entries = append(b.Entries, Entry{})
+	}
+	e := &b.Entries[n]
+	e.Start, e.End = start, s.pos
+	r.fill(e, &b.w)
 	return nil
 }
 

@@ -1,187 +1,170 @@
 package jsonscan
 
-import (
-	"encoding/binary"
-	"math/bits"
-)
+import "math/bits"
 
-// quickDepth is how deep quickHead follows. FHIR data stays below 30.
-const quickDepth = 60
-
-// quickHead is head for a resource whose brackets, names, colons and commas are as they should be, which it tells in half the time. If they are
-// not, or something else is unusual, it gives false, and nothing has been read: head then says what the resource is.
+// quickHead is head for a resource whose own names, colons and commas are as they should be, which it tells in half the time. If they are
+// not, or something else is unusual, it gives false, and nothing has been read: head then says what the resource is. h must hold nothing but
+// an error.
 func (s *scanner) quickHead(h *head) bool {
-	var (
-		buf     = s.buf
-		start   = s.pos
-		before  = *h
-		i       = skipSpace(buf, start+1)
-		kinds   = uint64(1) // the open brackets, the innermost one lowest: 1 is an object
-		depth   = 1         // how many
-		meta    bool        // the one on level 2 is meta
-		end     int
-		escaped bool
-		known   *token
-	)
+	start := s.pos
+	if s.quickMembers(h) {
+		return true
+	}
+	s.pos, *h = start, head{bad: h.bad}
+	return false
+}
+
+// quickMembers goes through the members of the resource whose bracket opens at pos, to behind its end.
+func (s *scanner) quickMembers(h *head) bool {
+	buf := s.buf
+	i := skipSpace(buf, s.pos+1)
 	if i < len(buf) && buf[i] == '}' {
 		s.pos = i + 1
 		return true
 	}
-
-name: // of a member, at buf[i]
-	if i >= len(buf) || buf[i] != '"' {
-		goto no
-	}
-	for end = i + 1; end+8 <= len(buf); end += 8 {
-		if m := quoteOrEscape(binary.LittleEndian.Uint64(buf[end:])); m != 0 {
-			end += bits.TrailingZeros64(m) >> 3
-			break
+	for {
+		if i >= len(buf) || buf[i] != '"' {
+			return false
 		}
-	}
-	if end < len(buf) && buf[end] == '"' {
-		end, escaped = end+1, false
-	} else if end, escaped = stringEnd(buf, end); end < 0 {
-		goto no
-	}
-	if depth > 2 || depth == 2 && !meta {
-		if i = afterColon(buf, end); i < 0 {
-			goto no
+		end, escaped := stringEnd(buf, i+1)
+		if end < 0 {
+			return false
 		}
-		goto value
-	}
-	known = nil
-	{
-		text := buf[i+1 : end-1]
+		name := buf[i+1 : end-1]
 		if escaped {
-			text = s.unescape(token{start: i, end: end})
+			name = s.unescape(token{start: i, end: end})
 		}
-		if i = afterColon(buf, end); i < 0 || i >= len(buf) {
-			goto no
+		if end >= len(buf) || buf[end] != ':' {
+			if end = skipSpace(buf, end); end >= len(buf) || buf[end] != ':' {
+				return false
+			}
 		}
-		if depth == 1 {
-			switch string(text) {
-			case "resourceType":
-				known = &h.typ
-			case "id":
-				known = &h.id
-			case "meta":
-				meta = buf[i] == '{'
+		if i = skipSpace(buf, end+1); i >= len(buf) {
+			return false
+		}
+
+		var known *token
+		switch string(name) {
+		case "resourceType":
+			known = &h.typ
+		case "id":
+			known = &h.id
+		}
+		switch c := buf[i]; {
+		case known != nil:
+			if known.kind != 0 || c != '"' {
+				return false
 			}
-			if known != nil && (known.kind != 0 || buf[i] != '"') {
-				goto no
+			if end, escaped = stringEnd(buf, i+1); end < 0 {
+				return false
 			}
-		} else {
-			switch string(text) {
-			case "versionId":
-				known = &h.version
-			case "lastUpdated":
-				known = &h.updated
-			case "tag":
+			*known = token{start: i, end: end, kind: '"', escaped: escaped}
+			i = end
+		case c == '"':
+			if i, _ = stringEnd(buf, i+1); i < 0 {
+				return false
+			}
+		case classes[c] == classOpen:
+			if string(name) == "meta" && c == '{' {
 				s.pos = i
-				if err := s.tags(h); err != nil || s.pos == i {
-					goto no
+				if err := s.meta(h); err != nil || s.pos == i {
+					return false
 				}
 				i = s.pos
-				goto after
+			} else if i = quickEnd(buf, i); i < 0 {
+				return false
 			}
-			if known != nil {
-				*known = token{}
+		case classes[c] == classOther:
+			for i++; i < len(buf) && classes[buf[i]] == classOther; {
+				i++
 			}
+		default:
+			return false
 		}
-	}
-	if known == nil || buf[i] != '"' {
-		goto value
-	}
-	if end, escaped = stringEnd(buf, i+1); end < 0 {
-		goto no
-	}
-	*known = token{start: i, end: end, kind: '"', escaped: escaped}
-	i = end
-	goto after
 
-value: // of which buf[i] must be the first byte
-	if i >= len(buf) {
-		goto no
-	}
-	if buf[i] == '"' { // as most are, which is why it is asked first
-		for end = i + 1; end+8 <= len(buf); end += 8 {
-			if m := quoteOrEscape(binary.LittleEndian.Uint64(buf[end:])); m != 0 {
-				end += bits.TrailingZeros64(m) >> 3
-				break
+		if i >= len(buf) || buf[i] <= ' ' {
+			if i = skipSpace(buf, i); i >= len(buf) {
+				return false
 			}
 		}
-		if end < len(buf) && buf[end] == '"' {
-			i = end + 1
-		} else if i, _ = stringEnd(buf, end); i < 0 {
-			goto no
-		}
-		goto after
-	}
-	switch c := buf[i]; classes[c] {
-	case classOpen:
-		if depth == quickDepth {
-			goto no
-		}
-		depth++
-		kinds = kinds<<1 | uint64(c>>5&1) // '{' is 0x7b, '[' is 0x5b
-		if i = skipSpace(buf, i+1); i >= len(buf) {
-			goto no
-		}
-		switch {
-		case buf[i] == c+2: // ']' is '['+2, '}' is '{'+2
-			goto pop
-		case c == '{':
-			goto name
-		}
-		goto value
-	case classOther:
-		for i++; i < len(buf) && classes[buf[i]] == classOther; {
-			i++
-		}
-	default:
-		goto no
-	}
-
-after: // a value, where buf[i] goes on
-	if i >= len(buf) || buf[i] <= ' ' {
-		if i = skipSpace(buf, i); i >= len(buf) {
-			goto no
+		switch buf[i] {
+		case ',':
+			i = skipSpace(buf, i+1)
+		case '}':
+			s.pos = i + 1
+			return true
+		default:
+			return false
 		}
 	}
-	switch c := buf[i]; {
-	case c == ',':
-		i = skipSpace(buf, i+1)
-		if kinds&1 != 0 {
-			goto name
-		}
-		goto value
-	case c != '}' && c != ']' || uint64(c>>5&1) != kinds&1:
-		goto no
-	}
-
-pop: // the bracket that closes at buf[i]
-	i++
-	kinds >>= 1
-	if depth--; depth > 0 {
-		meta = meta && depth > 1
-		goto after
-	}
-	s.pos = i
-	return true
-
-no:
-	s.pos, *h = start, before
-	return false
 }
 
-// afterColon gives the index of the value behind the colon that should follow at buf[i], -1 if there is none.
-func afterColon(buf []byte, i int) int {
-	if i >= len(buf) || buf[i] != ':' {
-		if i = skipSpace(buf, i); i >= len(buf) || buf[i] != ':' {
-			return -1
+// quickDepth is how deep quickEnd follows. FHIR data stays below 30.
+const quickDepth = 60
+
+// quickEnd gives the index after the object or array that opens at buf[i]; -1 if it has no end here, has brackets that do not match, or is
+// nested deeper than quickDepth: skipContainer then tells more.
+//
+// It calls nothing and has few variables, so that all of them stay in registers.
+func quickEnd(buf []byte, i int) int {
+	var (
+		kinds uint64 // the open brackets, the innermost one lowest: 1 is an object
+		depth int    // how many
+	)
+	for uint(i) < uint(len(buf)) {
+		c := buf[i]
+		i++
+		switch classes[c] {
+		case classQuote:
+			// What a string says does not matter: as soon as it ends, most often another one begins.
+		text:
+			if i < 0 || i >= len(buf)-10 {
+				goto tail
+			}
+			if m := quoteOrEscape(load8(buf, i)); m != 0 {
+				i += bits.TrailingZeros64(m) >> 3
+			} else {
+				i += 8
+				goto text
+			}
+			if i < 0 || i >= len(buf)-2 {
+				goto tail
+			}
+			if buf[i] != '"' {
+				i += 2
+				goto text
+			}
+			// A quote behind a comma or colon, or behind one of a few others that are neither quotes nor brackets.
+			if between := uint16(buf[i+1]) | uint16(buf[i+2])<<8; between&^0x0016 == '"'<<8|'(' {
+				i += 3
+				goto text
+			}
+			i++
+			continue
+		tail: // of the text, where there is no room for eight bytes
+			for ; uint(i) < uint(len(buf)) && buf[i] != '"'; i++ {
+				if buf[i] == '\\' {
+					i++
+				}
+			}
+			i++
+		case classOpen:
+			if depth == quickDepth {
+				return -1
+			}
+			depth++
+			kinds = kinds<<1 | uint64(c>>5&1) // '{' is 0x7b, '[' is 0x5b
+		case classClose:
+			if kinds&1 != uint64(c>>5&1) {
+				return -1
+			}
+			kinds >>= 1
+			if depth--; depth == 0 {
+				return i
+			}
 		}
 	}
-	return skipSpace(buf, i+1)
+	return -1
 }
 
 // quoteOrEscape tells which of eight bytes are quotes or backslashes: the high bit of the lowest one is set, and none below it. It is 0 if
@@ -189,4 +172,11 @@ func afterColon(buf []byte, i int) int {
 func quoteOrEscape(x uint64) uint64 {
 	q, b := x^(lowBits*'"'), x^(lowBits*'\\')
 	return ((q-lowBits)&^q | (b-lowBits)&^b) & highBits
+}
+
+// load8 gives eight bytes of b, the first of which is b[i]. Behind a test for i >= 0 && i < len(b)-7 it is one instruction, which a slice of b is
+// not.
+func load8(b []byte, i int) uint64 {
+	return uint64(b[i]) | uint64(b[i+1])<<8 | uint64(b[i+2])<<16 | uint64(b[i+3])<<24 |
+		uint64(b[i+4])<<32 | uint64(b[i+5])<<40 | uint64(b[i+6])<<48 | uint64(b[i+7])<<56
 }

@@ -41,7 +41,7 @@ func TestQuickHead(t *testing.T) {
 		`{"meta":{"versionId":"a"},"meta":{"versionId":{"tag":{"code":"SUBSETTED"}},"tag":{"code":"SUBSETTED"}}}`:       true,
 		`{"id":"1","id":"1"}`: false, // which of them counts, head knows
 		`{"id":7}`:            false, `{"id":null}`: false, `{"a" "b"}`: false, `{"a":}`: false, `{"a":1,}`: false, `{"meta":}`: false, `{"a":[}]}`: false,
-		`{"a":"b`: false, `{"a":[1`: false, `{"a\`: false, `{"a":"\`: false, `{`: false, `{"id":"1`: false, `{"meta":{]}`: false, `{"a":{"b"}}`: false,
+		`{"a":"b`: false, `{"a":[1`: false, `{"a\`: false, `{"a":"\`: false, `{`: false, `{"id":"1`: false, `{"meta":{]}`: false, `{"a":{"b"}}`: true, `{"a":[1 2,,{]}`: false,
 		nested: false,
 	} {
 		if got := checkQuick(t, []byte(raw)); got != want {

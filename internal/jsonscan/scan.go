@@ -1,9 +1,6 @@
 package jsonscan
 
-import (
-	"encoding/binary"
-	"math/bits"
-)
+import "math/bits"
 
 // Masks for looking at eight bytes at once.
 const (
@@ -34,13 +31,13 @@ var classes = [256]uint8{
 // and whether there are backslashes inside.
 func stringEnd(buf []byte, i int) (end int, escaped bool) {
 	for {
-		for ; i+8 <= len(buf); i += 8 {
-			if m := quoteOrEscape(binary.LittleEndian.Uint64(buf[i:])); m != 0 {
+		for ; i >= 0 && i < len(buf)-7; i += 8 {
+			if m := quoteOrEscape(load8(buf, i)); m != 0 {
 				i += bits.TrailingZeros64(m) >> 3
 				goto found
 			}
 		}
-		for ; i < len(buf); i++ {
+		for ; uint(i) < uint(len(buf)); i++ {
 			if buf[i] == '"' || buf[i] == '\\' {
 				goto found
 			}
@@ -58,7 +55,7 @@ func stringEnd(buf []byte, i int) (end int, escaped bool) {
 // skipSpace gives the index of the first byte from i on that is not white
 // space.
 func skipSpace(buf []byte, i int) int {
-	for i < len(buf) && buf[i] <= ' ' && classes[buf[i]] == classSpace {
+	for uint(i) < uint(len(buf)) && buf[i] <= ' ' && classes[buf[i]] == classSpace {
 		i++
 	}
 	return i
@@ -84,16 +81,8 @@ func skipContainer(buf []byte, i, level int) (end int, deep bool, err error) {
 		i++
 		switch classes[c] {
 		case classQuote:
-			for {
-				if i, _ = stringEnd(buf, i); i < 0 {
-					return 0, deep, endAt(len(buf))
-				}
-				// Mostly another string follows: name and value, or value and
-				// the next name.
-				if i+1 >= len(buf) || buf[i+1] != '"' || buf[i] != ':' && buf[i] != ',' {
-					break
-				}
-				i += 2
+			if i, _ = stringEnd(buf, i); i < 0 {
+				return 0, deep, endAt(len(buf))
 			}
 		case classOpen:
 			if n < maxKinds {
@@ -167,6 +156,9 @@ func (s *scanner) value(level int) (t token, err error) {
 		}
 	case classOpen:
 		t.kind = c
+		if t.end = quickEnd(s.buf, s.pos); t.end >= 0 && level+quickDepth <= MaxDepth {
+			break
+		}
 		if t.end, t.deep, err = skipContainer(s.buf, s.pos, level); err != nil {
 			return token{}, err
 		}
@@ -303,12 +295,12 @@ func notPlain(x uint64) uint64 {
 // string: a quote, a backslash, a control character, or part of a character
 // that is not ASCII.
 func plainEnd(buf []byte, i int) int {
-	for ; i+8 <= len(buf); i += 8 {
-		if m := notPlain(binary.LittleEndian.Uint64(buf[i:])); m != 0 {
+	for ; i >= 0 && i < len(buf)-7; i += 8 {
+		if m := notPlain(load8(buf, i)); m != 0 {
 			return i + bits.TrailingZeros64(m)>>3
 		}
 	}
-	for ; i < len(buf); i++ {
+	for ; uint(i) < uint(len(buf)); i++ {
 		if c := buf[i]; c < ' ' || c == '"' || c == '\\' || c >= 0x80 {
 			break
 		}

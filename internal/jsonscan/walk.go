@@ -1,9 +1,6 @@
 package jsonscan
 
-import (
-	"encoding/binary"
-	"math/bits"
-)
+import "math/bits"
 
 // Walker validates texts and finds strings in them. The zero value is ready.
 // It keeps scratch space, so that a Walker used again allocates nothing; it
@@ -21,6 +18,7 @@ type Walker struct {
 	open   int     // how many of them are, while visit is called
 	field  Field
 	want   func(key []byte) bool
+	asking bool // there is a want
 	visit  func(f *Field) error
 
 	listing bool // the root's members are asked for
@@ -68,8 +66,9 @@ func (w *Walker) Walk(raw []byte, want func(key []byte) bool, visit func(f *Fiel
 	}
 	w.raw, w.want, w.visit = raw, want, visit
 	if w.levels == nil {
-		w.levels = w.first[:0]
+		w.levels = w.first[:]
 	}
+	w.asking = w.want != nil
 	w.field.w = w
 	err := w.walk()
 	w.raw, w.want, w.visit = nil, nil, nil
@@ -114,71 +113,101 @@ func (w *Walker) trim() {
 }
 
 // walk is the validator: a loop over values, with the open levels as its stack.
+//
+// What is usual stands where it is come upon first, and costs few jumps: short names, strings behind them, and other names behind these, with no
+// white space between. Bytes are looked at in such a way that the compiler sees that they are there: see load8.
 func (w *Walker) walk() error {
 	var (
 		raw     = w.raw
-		levels  = w.levels[:0]
-		past    int // behind the last value
 		i       = skipSpace(raw, 0)
-		top     *level // the innermost level, nil outside of all
+		levels  = w.levels
+		depth   int    // how many are open
+		top     *level // the innermost one
 		end     int
 		escaped bool
 	)
-
-value: // of which raw[i] must be the first byte
 	if i >= len(raw) {
 		return endAt(len(raw))
 	}
-	if raw[i] == '"' { // as most are, which is why it is asked first
-		// What is plain is looked at here, and the rest of it, from where it stops being plain, in strictString. See there.
-		for end = i + 1; end+8 <= len(raw); end += 8 {
-			if m := notPlain(binary.LittleEndian.Uint64(raw[end:])); m != 0 {
-				end += bits.TrailingZeros64(m) >> 3
-				break
-			}
-		}
-		if end < len(raw) && raw[end] == '"' {
-			end, escaped = end+1, false
-		} else if end, escaped = strictString(raw, end); end < 0 {
-			return stringError(raw, i+1)
-		}
-		if w.want != nil && top != nil && (w.Likely == nil || top.escaped || w.Likely.may(raw[top.nameStart:top.nameEnd])) && w.wants(top) {
-			w.open = len(levels)
-			w.field.Start, w.field.End, w.field.escaped = i, end, escaped
-			if err := w.visit(&w.field); err != nil {
-				return err
-			}
-		}
-		i = end
-		goto after
+	if raw[i] != '{' && raw[i] != '[' {
+		return scalar(raw, i)
 	}
-	switch c := raw[i]; c {
-	case '{', '[':
-		if len(levels) == MaxDepth {
+
+open: // the level that opens at raw[i]
+	{
+		if depth == MaxDepth {
 			return depthAt(i)
 		}
-		outer := top
-		if len(levels) < cap(levels) {
-			levels = levels[:len(levels)+1]
-		} else {
-			levels = append(levels, level{})
+		if depth == len(levels) {
+			levels = append(levels, make([]level, len(levels))...)
 			w.levels = levels
+			top = &levels[depth-1]
 		}
-		top = &levels[len(levels)-1]
+		outer := top
+		top = &levels[depth]
+		depth++
+		c := raw[i]
 		*top = level{array: c == '[', start: i}
 		if top.array && outer != nil {
 			top.nameStart, top.nameEnd, top.escaped = outer.nameStart, outer.nameEnd, outer.escaped
 		}
-		if i = skipSpace(raw, i+1); i >= len(raw) {
+		if i = skipSpace(raw, i+1); uint(i) >= uint(len(raw)) {
 			return endAt(len(raw))
 		}
-		if raw[i] == c+2 { // ']' is '['+2, '}' is '{'+2
+		switch raw[i] {
+		case c + 2: // ']' is '['+2, '}' is '{'+2
 			goto pop
+		case '"':
+			if c == '{' {
+				goto name
+			}
+			goto text
 		}
 		if c == '{' {
-			goto name
+			return syntaxAt(i, "member name expected")
 		}
 		goto value
+	}
+
+name: // of a member, the quote of which is raw[i]
+	for end = i + 1; end >= 0 && end < len(raw)-7; end += 8 {
+		if m := notPlain(load8(raw, end)); m != 0 {
+			end += bits.TrailingZeros64(m) >> 3
+			break
+		}
+	}
+	if uint(end) < uint(len(raw)) && raw[end] == '"' {
+		end, escaped = end+1, false
+	} else if end, escaped = strictString(raw, end); end < 0 {
+		return stringError(raw, i+1)
+	}
+	top.nameStart, top.nameEnd, top.escaped, top.meaning = i+1, end-1, escaped, meansUnknown
+	i = end
+	if i >= 0 && i < len(raw)-1 && uint16(raw[i])|uint16(raw[i+1])<<8 == ':'|'"'<<8 && depth > 1 {
+		i++
+		goto text
+	}
+	if uint(i) >= uint(len(raw)) || raw[i] != ':' {
+		if i = skipSpace(raw, i); i >= len(raw) {
+			return endAt(len(raw))
+		}
+		if raw[i] != ':' {
+			return syntaxAt(i, "colon expected")
+		}
+	}
+	i = skipSpace(raw, i+1)
+	if depth == 1 && w.listing {
+		w.list(top, i)
+	}
+
+value: // of which raw[i] must be the first byte
+	if uint(i) >= uint(len(raw)) {
+		return endAt(len(raw))
+	}
+	switch c := raw[i]; c {
+	case '"':
+	case '{', '[':
+		goto open
 	case 't', 'f', 'n':
 		if end = literalEnd(raw, i); end < 0 {
 			return literalError(raw, i)
@@ -193,89 +222,119 @@ value: // of which raw[i] must be the first byte
 		goto after
 	}
 
-after: // a value, where raw[i] goes on
-	past = i
-	if top == nil {
-		if i = skipSpace(raw, i); i < len(raw) {
-			return syntaxAt(i, "data after the value")
+text: // the string that is a value, the quote of which is raw[i]
+	for end = i + 1; end >= 0 && end < len(raw)-7; end += 8 {
+		if m := notPlain(load8(raw, end)); m != 0 {
+			end += bits.TrailingZeros64(m) >> 3
+			break
 		}
-		return nil
 	}
-	if i >= len(raw) || raw[i] <= ' ' {
-		if i = skipSpace(raw, i); i >= len(raw) {
+	if uint(end) < uint(len(raw)) && raw[end] == '"' {
+		end, escaped = end+1, false
+	} else if end, escaped = strictString(raw, end); end < 0 {
+		return stringError(raw, i+1)
+	}
+	if w.asking && (w.Likely == nil || top.escaped || w.Likely.may(raw[top.nameStart:top.nameEnd])) && w.wants(top) {
+		w.open = depth
+		w.field.Start, w.field.End, w.field.escaped = i, end, escaped
+		if err := w.visit(&w.field); err != nil {
+			return err
+		}
+	}
+	i = end
+	if i >= 0 && i < len(raw)-1 && uint16(raw[i])|uint16(raw[i+1])<<8 == ','|'"'<<8 {
+		i++
+		if top.array {
+			goto text
+		}
+		goto name
+	}
+
+after: // a value, where raw[i] goes on
+	if uint(i) >= uint(len(raw)) || raw[i] <= ' ' {
+		if i = skipSpace(raw, i); uint(i) >= uint(len(raw)) {
 			return endAt(len(raw))
 		}
 	}
-	switch c := raw[i]; {
-	case c == ',':
+	switch c := raw[i]; c {
+	case ',':
 		i = skipSpace(raw, i+1)
 		if top.array {
 			goto value
 		}
+		if uint(i) >= uint(len(raw)) {
+			return endAt(len(raw))
+		}
+		if raw[i] != '"' {
+			return syntaxAt(i, "member name expected")
+		}
 		goto name
-	case c == ']' && top.array, c == '}' && !top.array:
-		goto pop
-	case c == ']' || c == '}':
-		return syntaxAt(i, "bracket closes another kind")
+	case ']', '}':
+		if top.array != (c == ']') {
+			return syntaxAt(i, "bracket closes another kind")
+		}
 	default:
 		return syntaxAt(i, "comma or closing bracket expected")
 	}
 
 pop: // the level that closes at raw[i]
-	i++
-	levels = levels[:len(levels)-1]
-	if len(levels) > 0 {
-		top = &levels[len(levels)-1]
+	if depth--; depth > 0 {
+		top = &levels[depth-1]
+		i++
 		goto after
 	}
-	top = nil
 	if w.listing {
-		w.ended(past)
+		w.ended(i)
 	}
-	goto after
-
-name: // of a member, at raw[i]
-	if i >= len(raw) {
-		return endAt(len(raw))
+	if i = skipSpace(raw, i+1); i < len(raw) {
+		return syntaxAt(i, "data after the value")
 	}
-	if raw[i] != '"' {
-		return syntaxAt(i, "member name expected")
-	}
-	for end = i + 1; end+8 <= len(raw); end += 8 {
-		if m := notPlain(binary.LittleEndian.Uint64(raw[end:])); m != 0 {
-			end += bits.TrailingZeros64(m) >> 3
-			break
-		}
-	}
-	if end < len(raw) && raw[end] == '"' {
-		end, escaped = end+1, false
-	} else if end, escaped = strictString(raw, end); end < 0 {
-		return stringError(raw, i+1)
-	}
-	top.nameStart, top.nameEnd, top.escaped, top.meaning = i+1, end-1, escaped, meansUnknown
-	if i = end; i >= len(raw) || raw[i] != ':' {
-		if i = skipSpace(raw, i); i >= len(raw) {
-			return endAt(len(raw))
-		}
-		if raw[i] != ':' {
-			return syntaxAt(i, "colon expected")
-		}
-	}
-	i = skipSpace(raw, i+1)
-	if len(levels) == 1 && w.listing {
-		w.ended(past)
-		if w.Listed == nil || escaped || w.Listed.may(raw[top.nameStart:top.nameEnd]) {
-			w.members = append(w.members, Member{KeyStart: top.nameStart - 1, KeyEnd: top.nameEnd + 1, Start: i, Escaped: escaped})
-		}
-	}
-	goto value
+	return nil
 }
 
-// ended notes where a value of the root's ended, if its member is listed and it was not noted before.
-func (w *Walker) ended(at int) {
-	if n := len(w.members) - 1; n >= 0 && w.members[n].End == 0 {
-		w.members[n].End = at
+// scalar validates a text that is neither an object nor an array, from raw[i] on.
+func scalar(raw []byte, i int) error {
+	var end int
+	switch raw[i] {
+	case '"':
+		if end, _ = strictString(raw, i+1); end < 0 {
+			return stringError(raw, i+1)
+		}
+	case 't', 'f', 'n':
+		if end = literalEnd(raw, i); end < 0 {
+			return literalError(raw, i)
+		}
+	default:
+		if end = numberEnd(raw, i); end < 0 {
+			return numberError(raw, i)
+		}
 	}
+	if end = skipSpace(raw, end); end < len(raw) {
+		return syntaxAt(end, "data after the value")
+	}
+	return nil
+}
+
+// list notes a member of the root's, whose value begins at raw[at], if it is to be listed.
+func (w *Walker) list(top *level, at int) {
+	w.ended(top.nameStart - 1)
+	if w.Listed == nil || top.escaped || w.Listed.may(w.raw[top.nameStart:top.nameEnd]) {
+		w.members = append(w.members, Member{KeyStart: top.nameStart - 1, KeyEnd: top.nameEnd + 1, Start: at, Escaped: top.escaped})
+	}
+}
+
+// ended notes where a value of the root's ended, if its member is listed and it was not noted before: what follows, at raw[next], is the next
+// name or the root's bracket.
+func (w *Walker) ended(next int) {
+	n := len(w.members) - 1
+	if n < 0 || w.members[n].End != 0 {
+		return
+	}
+	at := next - 1
+	for classes[w.raw[at]] == classSpace || w.raw[at] == ',' {
+		at--
+	}
+	w.members[n].End = at + 1
 }
 
 // wants tells whether the strings that stand directly on this level are asked

@@ -15,8 +15,9 @@ const maxScratch = 64 << 10
 // that is one allocation for all of them, and who keeps one of them keeps no
 // more than the others of the same entry.
 type writer struct {
-	text  []byte
-	names map[string]string // resource types and status texts come again and again
+	text   []byte
+	names  map[string]string // resource types and status texts come again and again
+	lately *[64]string       // some of them, which are found here faster; nil while there are none
 }
 
 // span is a place in writer.text.
@@ -89,16 +90,23 @@ func (w *writer) known(text []byte) string {
 	case "include":
 		return "include"
 	}
-	if name, ok := w.names[string(text)]; ok {
-		return name
+	// Most types' names differ in their length and ends.
+	at := (29*len(text) + 10*int(text[0]) + int(text[len(text)-1])) & 63
+	if w.lately != nil && w.lately[at] == string(text) {
+		return w.lately[at]
 	}
-	name := string(text)
-	if len(name) <= maxNameLen && len(w.names) < maxNames {
+	name, ok := w.names[string(text)]
+	if !ok {
+		name = string(text)
+		if len(name) > maxNameLen || len(w.names) >= maxNames {
+			return name
+		}
 		if w.names == nil {
-			w.names = make(map[string]string)
+			w.names, w.lately = make(map[string]string), new([64]string)
 		}
 		w.names[name] = name
 	}
+	w.lately[at] = name
 	return name
 }
 
