@@ -155,6 +155,9 @@ func (f *Field) inner() int {
 	return i
 }
 
+// Found gives the string as Walker.Find does.
+func (f *Field) Found() Found { return f.w.place(f.Start, f.End, f.escaped) }
+
 // Inside gives what stands between the quotes, as it is written, and whether there are escapes in it.
 func (f *Field) Inside() (inside []byte, escaped bool) {
 	return f.w.raw[f.Start+1 : f.End-1], f.escaped

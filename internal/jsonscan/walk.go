@@ -1,13 +1,12 @@
 package jsonscan
 
-import "math/bits"
-
 // Walker validates texts and finds strings in them. The zero value is ready.
 // It keeps scratch space, so that a Walker used again allocates nothing; it
 // must not be copied, nor used by several goroutines at once, nor from within
 // visit.
 type Walker struct {
-	// Likely, if it is set, holds all names that want may accept. want is then asked about these, and of all others only about a few.
+	// Likely, if it is set, holds all names that want may accept. want is then asked about these, and of all others only about a few. Find gives
+	// what stands under these, and under a few others.
 	Likely *Names
 
 	// Listed, if it is set, holds the names of members that WalkMembers is asked for. It then leaves out nearly all others.
@@ -17,12 +16,17 @@ type Walker struct {
 	levels []level // space for them
 	open   int     // how many of them are, while visit is called
 	field  Field
-	want   func(key []byte) bool
-	asking bool // there is a want
-	visit  func(f *Field) error
 
 	listing bool // the root's members are asked for
 	members []Member
+	unended bool // it is not known yet where the last one of them ends
+
+	asking  bool // strings are asked for
+	finding bool // in found, and not by visit
+	found   []Found
+
+	ahead        int // where the string ends that run has stopped at
+	aheadEscaped bool
 
 	nameText, key, text, path []byte    // scratch space of name, Key, Text and Path
 	first                     [24]level // enough for nearly all resources
@@ -36,8 +40,8 @@ type level struct {
 	start              int // of the bracket
 	array              bool
 	escaped            bool // the name has escapes
-	asked, wanted      bool // an array's answer of want
 	meaning            uint8
+	asked, wanted      bool // an array's answer of want
 }
 
 // Valid tells whether raw is JSON as [Walker.Walk] has it.
@@ -61,17 +65,12 @@ func Valid(raw []byte) error {
 // [*SyntaxError]. A fault is noticed when Walk comes to it: visit may have been
 // called before.
 func (w *Walker) Walk(raw []byte, want func(key []byte) bool, visit func(f *Field) error) error {
-	if visit == nil {
-		want = nil
-	}
-	w.raw, w.want, w.visit = raw, want, visit
+	w.raw = raw
 	if w.levels == nil {
-		w.levels = w.first[:]
+		w.levels, w.field.w = w.first[:], w
 	}
-	w.asking = w.want != nil
-	w.field.w = w
-	err := w.walk()
-	w.raw, w.want, w.visit = nil, nil, nil
+	err := w.walk(want, visit)
+	w.raw = nil
 	w.trim()
 	return err
 }
@@ -87,7 +86,7 @@ type Member struct {
 // order and with all duplicates; none if the root is not an object. They are
 // valid until the Walker is used again. An error leaves none.
 func (w *Walker) WalkMembers(raw []byte, want func(key []byte) bool, visit func(f *Field) error) ([]Member, error) {
-	w.listing, w.members = true, w.members[:0]
+	w.listing, w.unended, w.members = true, false, w.members[:0]
 	err := w.Walk(raw, want, visit)
 	w.listing = false
 	members := w.members
@@ -100,8 +99,24 @@ func (w *Walker) WalkMembers(raw []byte, want func(key []byte) bool, visit func(
 	return members, nil
 }
 
-// maxMembers is for how many members a Walker keeps space.
+// maxMembers is for how many members a Walker keeps space, and as many strings found.
 const maxMembers = 1024
+
+// Find is WalkMembers, but gives the strings that Likely lets through, in document order, and visits none. They are valid as long as the members
+// are.
+func (w *Walker) Find(raw []byte) ([]Member, []Found, error) {
+	w.finding, w.found = true, w.found[:0]
+	members, err := w.WalkMembers(raw, nil, nil)
+	w.finding = false
+	found := w.found
+	if cap(found) > maxMembers {
+		w.found = nil
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	return members, found, nil
+}
 
 // trim gives up scratch space that has grown too large.
 func (w *Walker) trim() {
@@ -112,20 +127,18 @@ func (w *Walker) trim() {
 	}
 }
 
-// walk is the validator: a loop over values, with the open levels as its stack.
-//
-// What is usual stands where it is come upon first, and costs few jumps: short names, strings behind them, and other names behind these, with no
-// white space between. Bytes are looked at in such a way that the compiler sees that they are there: see load8.
-func (w *Walker) walk() error {
+// walk is the validator: a loop over values, with the open levels as its stack. It says all there is to say; run goes ahead where it can.
+func (w *Walker) walk(want func(key []byte) bool, visit func(f *Field) error) error {
 	var (
 		raw     = w.raw
 		i       = skipSpace(raw, 0)
-		levels  = w.levels
-		depth   int    // how many are open
+		depth   int    // how many levels are open
 		top     *level // the innermost one
 		end     int
 		escaped bool
+		at      place
 	)
+	w.asking = w.finding || visit != nil && want != nil
 	if i >= len(raw) {
 		return endAt(len(raw))
 	}
@@ -134,66 +147,46 @@ func (w *Walker) walk() error {
 	}
 
 open: // the level that opens at raw[i]
-	{
-		if depth == MaxDepth {
-			return depthAt(i)
-		}
-		if depth == len(levels) {
-			levels = append(levels, make([]level, len(levels))...)
-			w.levels = levels
-			top = &levels[depth-1]
-		}
-		outer := top
-		top = &levels[depth]
-		depth++
-		c := raw[i]
-		*top = level{array: c == '[', start: i}
-		if top.array && outer != nil {
-			top.nameStart, top.nameEnd, top.escaped = outer.nameStart, outer.nameEnd, outer.escaped
-		}
-		if i = skipSpace(raw, i+1); uint(i) >= uint(len(raw)) {
-			return endAt(len(raw))
-		}
-		switch raw[i] {
-		case c + 2: // ']' is '['+2, '}' is '{'+2
-			goto pop
-		case '"':
-			if c == '{' {
-				goto name
-			}
-			goto text
-		}
-		if c == '{' {
-			return syntaxAt(i, "member name expected")
-		}
-		goto value
+	if depth == MaxDepth {
+		return depthAt(i)
 	}
+	if depth == len(w.levels) {
+		w.levels = append(w.levels, make([]level, len(w.levels))...)
+	}
+	depth++
+	top = &w.levels[depth-1]
+	*top = level{start: i, array: raw[i] == '['}
+	if top.array && depth > 1 {
+		outer := &w.levels[depth-2]
+		top.nameStart, top.nameEnd, top.escaped = outer.nameStart, outer.nameEnd, outer.escaped
+	}
+	if i = skipSpace(raw, i+1); i >= len(raw) {
+		return endAt(len(raw))
+	}
+	if raw[i] == raw[top.start]+2 { // ']' is '['+2, '}' is '{'+2
+		goto pop
+	}
+	if at = atName; top.array {
+		at = atValue
+	}
+	goto run
 
-name: // of a member, the quote of which is raw[i]
-	for end = i + 1; end >= 0 && end < len(raw)-7; end += 8 {
-		if m := notPlain(load8(raw, end)); m != 0 {
-			end += bits.TrailingZeros64(m) >> 3
-			break
-		}
+name: // of a member, at raw[i]
+	if i >= len(raw) {
+		return endAt(len(raw))
 	}
-	if uint(end) < uint(len(raw)) && raw[end] == '"' {
-		end, escaped = end+1, false
-	} else if end, escaped = strictString(raw, end); end < 0 {
+	if raw[i] != '"' {
+		return syntaxAt(i, "member name expected")
+	}
+	if end, escaped = strictString(raw, i+1); end < 0 {
 		return stringError(raw, i+1)
 	}
 	top.nameStart, top.nameEnd, top.escaped, top.meaning = i+1, end-1, escaped, meansUnknown
-	i = end
-	if i >= 0 && i < len(raw)-1 && uint16(raw[i])|uint16(raw[i+1])<<8 == ':'|'"'<<8 && depth > 1 {
-		i++
-		goto text
+	if i = skipSpace(raw, end); i >= len(raw) {
+		return endAt(len(raw))
 	}
-	if uint(i) >= uint(len(raw)) || raw[i] != ':' {
-		if i = skipSpace(raw, i); i >= len(raw) {
-			return endAt(len(raw))
-		}
-		if raw[i] != ':' {
-			return syntaxAt(i, "colon expected")
-		}
+	if raw[i] != ':' {
+		return syntaxAt(i, "colon expected")
 	}
 	i = skipSpace(raw, i+1)
 	if depth == 1 && w.listing {
@@ -201,87 +194,78 @@ name: // of a member, the quote of which is raw[i]
 	}
 
 value: // of which raw[i] must be the first byte
-	if uint(i) >= uint(len(raw)) {
+	if i >= len(raw) {
 		return endAt(len(raw))
 	}
-	switch c := raw[i]; c {
-	case '"':
+	switch raw[i] {
 	case '{', '[':
 		goto open
+	case '"':
+		if end, escaped = strictString(raw, i+1); end < 0 {
+			return stringError(raw, i+1)
+		}
+		if w.open = depth; w.asking && w.likely(top) {
+			if err := w.meet(i, end, escaped, want, visit); err != nil {
+				return err
+			}
+		}
 	case 't', 'f', 'n':
 		if end = literalEnd(raw, i); end < 0 {
 			return literalError(raw, i)
 		}
-		i = end
-		goto after
 	default:
 		if end = numberEnd(raw, i); end < 0 {
 			return numberError(raw, i)
 		}
-		i = end
-		goto after
 	}
+	i, at = end, atEnd
 
-text: // the string that is a value, the quote of which is raw[i]
-	for end = i + 1; end >= 0 && end < len(raw)-7; end += 8 {
-		if m := notPlain(load8(raw, end)); m != 0 {
-			end += bits.TrailingZeros64(m) >> 3
-			break
-		}
-	}
-	if uint(end) < uint(len(raw)) && raw[end] == '"' {
-		end, escaped = end+1, false
-	} else if end, escaped = strictString(raw, end); end < 0 {
-		return stringError(raw, i+1)
-	}
-	if w.asking && (w.Likely == nil || top.escaped || w.Likely.may(raw[top.nameStart:top.nameEnd])) && w.wants(top) {
+run: // on, as far as it can
+	if depth <= len(w.first) {
 		w.open = depth
-		w.field.Start, w.field.End, w.field.escaped = i, end, escaped
-		if err := w.visit(&w.field); err != nil {
+		i, at = w.run(i, at)
+		depth = w.open
+		top = &w.levels[depth-1]
+	}
+	switch at {
+	case atName:
+		i = skipSpace(raw, i)
+		goto name
+	case atValue:
+		i = skipSpace(raw, i)
+		goto value
+	case atText:
+		if err := w.meet(i, w.ahead, w.aheadEscaped, want, visit); err != nil {
 			return err
 		}
-	}
-	i = end
-	if i >= 0 && i < len(raw)-1 && uint16(raw[i])|uint16(raw[i+1])<<8 == ','|'"'<<8 {
-		i++
-		if top.array {
-			goto text
-		}
-		goto name
+		i, at = w.ahead, atEnd
+		goto run
+	case atEnd:
 	}
 
-after: // a value, where raw[i] goes on
-	if uint(i) >= uint(len(raw)) || raw[i] <= ' ' {
-		if i = skipSpace(raw, i); uint(i) >= uint(len(raw)) {
-			return endAt(len(raw))
-		}
+	// Behind a value, where raw[i] goes on.
+	if i = skipSpace(raw, i); i >= len(raw) {
+		return endAt(len(raw))
 	}
-	switch c := raw[i]; c {
-	case ',':
+	switch c := raw[i]; {
+	case c == ',':
 		i = skipSpace(raw, i+1)
-		if top.array {
-			goto value
+		if at = atName; top.array {
+			at = atValue
 		}
-		if uint(i) >= uint(len(raw)) {
-			return endAt(len(raw))
-		}
-		if raw[i] != '"' {
-			return syntaxAt(i, "member name expected")
-		}
-		goto name
-	case ']', '}':
-		if top.array != (c == ']') {
-			return syntaxAt(i, "bracket closes another kind")
-		}
+		goto run
+	case c == ']' && top.array, c == '}' && !top.array:
+	case c == ']' || c == '}':
+		return syntaxAt(i, "bracket closes another kind")
 	default:
 		return syntaxAt(i, "comma or closing bracket expected")
 	}
 
 pop: // the level that closes at raw[i]
 	if depth--; depth > 0 {
-		top = &levels[depth-1]
-		i++
-		goto after
+		top = &w.levels[depth-1]
+		i, at = i+1, atEnd
+		goto run
 	}
 	if w.listing {
 		w.ended(i)
@@ -290,6 +274,28 @@ pop: // the level that closes at raw[i]
 		return syntaxAt(i, "data after the value")
 	}
 	return nil
+}
+
+// likely tells whether the strings that stand directly on a level may be asked for.
+func (w *Walker) likely(top *level) bool {
+	return w.Likely == nil || top.escaped || w.Likely.may(w.raw[top.nameStart:top.nameEnd])
+}
+
+// meet deals with a string that may be asked for, on the innermost level.
+func (w *Walker) meet(start, end int, escaped bool, want func(key []byte) bool, visit func(f *Field) error) error {
+	top := &w.levels[w.open-1]
+	if w.finding {
+		if top.nameStart > 0 {
+			w.found = append(w.found, w.place(start, end, escaped))
+		}
+		return nil
+	}
+	if !w.wants(top, want) {
+		return nil
+	}
+	f := &w.field
+	f.Start, f.End, f.escaped = start, end, escaped
+	return visit(f)
 }
 
 // scalar validates a text that is neither an object nor an array, from raw[i] on.
@@ -320,32 +326,33 @@ func (w *Walker) list(top *level, at int) {
 	w.ended(top.nameStart - 1)
 	if w.Listed == nil || top.escaped || w.Listed.may(w.raw[top.nameStart:top.nameEnd]) {
 		w.members = append(w.members, Member{KeyStart: top.nameStart - 1, KeyEnd: top.nameEnd + 1, Start: at, Escaped: top.escaped})
+		w.unended = true
 	}
 }
 
-// ended notes where a value of the root's ended, if its member is listed and it was not noted before: what follows, at raw[next], is the next
-// name or the root's bracket.
+// ended notes where the value of the last member listed has ended, if that was not noted before: what follows, at raw[next], is the next name or
+// the root's bracket.
 func (w *Walker) ended(next int) {
-	n := len(w.members) - 1
-	if n < 0 || w.members[n].End != 0 {
+	if !w.unended {
 		return
 	}
 	at := next - 1
 	for classes[w.raw[at]] == classSpace || w.raw[at] == ',' {
 		at--
 	}
-	w.members[n].End = at + 1
+	w.members[len(w.members)-1].End = at + 1
+	w.unended = false
 }
 
 // wants tells whether the strings that stand directly on this level are asked
 // for. An array's name is asked about once.
-func (w *Walker) wants(top *level) bool {
+func (w *Walker) wants(top *level, want func(key []byte) bool) bool {
 	if !top.array {
-		return w.want(w.name(top))
+		return want(w.name(top))
 	}
 	if !top.asked {
 		top.asked = true
-		top.wanted = top.nameStart > 0 && w.want(w.name(top))
+		top.wanted = top.nameStart > 0 && want(w.name(top))
 	}
 	return top.wanted
 }

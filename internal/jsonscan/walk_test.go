@@ -207,24 +207,43 @@ func TestLongPathsAreCut(t *testing.T) {
 	}
 }
 
-// FuzzLikely: with Likely the same strings are visited as without.
+// FuzzLikely: with Likely the same strings are visited as without, and Find gives them, with the same members of the root.
 func FuzzLikely(f *testing.F) {
 	for _, s := range seeds() {
 		f.Add(s)
 	}
 	f.Add([]byte(`{"":"0","reference":"1","refer\u0065nce":"2","url":["3",{"url":"4"}],"div":{"x":"5"},"dav":"6","` + strings.Repeat("u", 35) + `":"7"}`))
+	f.Add([]byte(`{"url":{"url":[[{"url":"\u00e9\"é"}],"1"],"a":{"b":true,"url":[]}},"a":[-0.5,1e3,{"url":"2"},["url"]],"u\u0072l":[{"url":"3"}]}`))
 	names := []string{"", "reference", "url", "div", "a", strings.Repeat("u", 35), "é"}
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		visited := func(likely *jsonscan.Names) (all []string) {
 			w := jsonscan.Walker{Likely: likely}
-			err := w.Walk(raw, func(key []byte) bool { return slices.Contains(names, string(key)) }, func(f *jsonscan.Field) error {
-				all = append(all, f.Path()+"="+f.Text())
+			members, err := w.WalkMembers(raw, func(key []byte) bool { return slices.Contains(names, string(key)) }, func(f *jsonscan.Field) error {
+				all = append(all, fmt.Sprintf("%s=%s in %s, %+v", f.Path(), f.Text(), f.Parent(), f.Found()))
 				return nil
 			})
-			return append(all, fmt.Sprint(err))
+			return append(all, fmt.Sprint(members, err))
 		}
-		if want, got := visited(nil), visited(jsonscan.NewNames(names...)); !slices.Equal(want, got) {
+		want := visited(nil)
+		if got := visited(jsonscan.NewNames(names...)); !slices.Equal(want, got) {
 			t.Fatalf("want %q, got %q", want, got)
+		}
+		w := jsonscan.Walker{Likely: jsonscan.NewNames(names...)}
+		for range 2 {
+			n := 0
+			members, found, err := w.Find(raw)
+			for _, s := range found {
+				if !slices.Contains(names, string(s.Key(raw))) {
+					continue
+				}
+				if n == len(want)-1 || !strings.HasSuffix(want[n], fmt.Sprintf(" in %s, %+v", s.Parent(raw), s)) {
+					t.Fatalf("%q: found %+v as number %d, visited %q", raw, s, n, want)
+				}
+				n++
+			}
+			if err == nil && n != len(want)-1 || fmt.Sprint(members, err) != want[len(want)-1] {
+				t.Fatalf("%q: found %d with %v, %v, visited %q", raw, n, members, err, want)
+			}
 		}
 	})
 }
