@@ -38,7 +38,7 @@ func Identifiers(raw []byte) ([]Identifier, error) {
 				if m.kind() != '"' {
 					continue
 				}
-				text, _ := r.said(m.val)
+				text := r.said(m.val)
 				switch string(m.name()) {
 				case "system":
 					id.System = text

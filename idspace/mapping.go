@@ -95,11 +95,11 @@ func (m *Mapping) sorted() []Pair {
 // Bases that Rewrite took away do not come back, and the marker stays. raw is not written to, the result is memory of its
 // own, and the errors are those of [Space.Rewrite].
 func (m *Mapping) Restore(raw []byte) ([]byte, error) {
-	r := newRewriter(func(ref *refs.Reference) (Pair, string, bool) {
+	r := newRewriter(nil, func(ref *refs.Reference) (Pair, string, bool) {
 		p, ok := m.Original(ref.Type, ref.ID)
 		return p, p.ID, ok
 	})
-	out, err := r.rewrite(raw, nil)
+	out, err := r.rewrite(raw)
 	return out.Raw, err
 }
 

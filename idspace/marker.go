@@ -69,34 +69,38 @@ func parseIdentity(text string) (Pair, bool) {
 
 // marker is what is written into a resource, as it stands in JSON.
 type marker struct {
-	member  string // `"tag":[` or `"source":`
-	text    []byte // all of what is put there, but for a fragment and tail
-	tail    string
-	closing string // of the member
+	member       string // `"tag":[` or `"source":`
+	head         string // of what is put there
+	typ, id, end string // what comes behind it, with a slash between typ and id; nothing where there is no typ
+	tail         string // what comes behind a fragment
+	closing      string // of the member
+}
+
+// appendText appends all of what is put there, but for a fragment and tail.
+func (m *marker) appendText(made []byte) []byte {
+	made = append(made, m.head...)
+	if m.typ == "" {
+		return made
+	}
+	made = append(made, m.typ...) // letters alone, of which nothing is escaped
+	made = append(made, '/')
+	made = append(made, m.id...)
+	return append(made, m.end...)
 }
 
 // spaceTag is the tag that names a space.
 func spaceTag(code string) string { return `{"system":"` + SpaceSystem + `","code":"` + code + `"}` }
 
 // mark writes the marker into a resource.
-func (r *rewriter) mark(own Pair, p *parts) error {
+func (r *rewriter) mark(own *Pair, p *parts) error {
 	s := r.space
-	id := escape(own.ID)
-	text := r.marker[:0]
-	text = append(text, s.markHead...)
-	text = append(text, own.Type...) // letters alone, of which nothing is escaped
-	text = append(text, '/')
-	text = append(text, id...)
-	r.marker = text
+	m := marker{member: `"tag":[`, head: s.markHead, typ: own.Type, id: escape(own.ID), end: `"}`, closing: `]`}
 	if s.mark == MarkSource {
-		return r.markMeta(p, &marker{member: `"source":`, text: text, tail: `"`}, true)
+		m.member, m.end, m.tail, m.closing = `"source":`, "", `"`, ""
+		return r.markMeta(p, &m, true)
 	}
-	text = append(text, `"}`...)
-	m := marker{member: `"tag":[`, text: text, closing: `]`}
-	if s.mark == MarkIdentifier {
-		if r.markIdentifier(own.Type, p, `{"system":"`+OriginalSystem+`","value":"`+s.code+`/`+own.Type+`/`+id+`"}`) {
-			m.text = []byte(spaceTag(s.code))
-		}
+	if s.mark == MarkIdentifier && r.markIdentifier(own.Type, p, `{"system":"`+OriginalSystem+`","value":"`+s.code+`/`+own.Type+`/`+m.id+`"}`) {
+		m.head, m.typ = spaceTag(s.code), ""
 	}
 	return r.markMeta(p, &m, false)
 }
@@ -106,7 +110,7 @@ func (r *rewriter) insert(at int, before string, m *marker, after string) {
 	from, made := len(r.made), r.made
 	made = append(made, before...)
 	made = append(made, m.member...)
-	made = append(made, m.text...)
+	made = m.appendText(made)
 	made = append(made, m.tail...)
 	made = append(made, m.closing...)
 	made = append(made, after...)
@@ -118,7 +122,7 @@ func (r *rewriter) insert(at int, before string, m *marker, after string) {
 func (r *rewriter) insertText(at int, before string, m *marker, after string) {
 	from, made := len(r.made), r.made
 	made = append(made, before...)
-	made = append(made, m.text...)
+	made = m.appendText(made)
 	made = append(made, after...)
 	r.made = made
 	r.note(at, at, from)
@@ -206,14 +210,14 @@ func (r *rewriter) markSource(val span, m *marker) error {
 	var fragment string
 	switch r.raw[val.start] {
 	case '"':
-		old, _ := r.said(val)
+		old := r.said(val)
 		fragment = "#" + escape(old)
 	case 'n':
 	default:
 		return fmt.Errorf("meta.source is no string: %w", ErrMeta)
 	}
 	from := len(r.made)
-	r.made = append(r.made, m.text...)
+	r.made = m.appendText(r.made)
 	r.made = append(r.made, fragment...)
 	r.made = append(r.made, m.tail...)
 	r.note(val.start, val.end, from)
@@ -256,7 +260,7 @@ func (r *rewriter) disownSource(val span) {
 	if r.raw[val.start] != '"' {
 		return
 	}
-	if old, _ := r.said(val); strings.HasPrefix(old, SourcePrefix) || strings.HasPrefix(old, ForeignSource) {
+	if old := r.said(val); strings.HasPrefix(old, SourcePrefix) || strings.HasPrefix(old, ForeignSource) {
 		r.replace(val.start+1, val.end-1, ForeignSource+escape(old))
 	}
 }
@@ -330,8 +334,8 @@ func markers(raw []byte, try func(typ, id, text string) bool) bool {
 			return false
 		}
 	}
-	typ, _ := r.said(typeAt)
-	id, _ := r.said(idAt)
+	typ := r.said(typeAt)
+	id := r.said(idAt)
 	return slices.ContainsFunc(texts, func(text string) bool { return try(typ, id, text) })
 }
 
@@ -345,7 +349,7 @@ func (r *rewriter) metaMarkers(val span, texts []string) []string {
 		case name == "tag":
 			texts = r.coded(o.val, "code", texts)
 		case name == "source" && o.kind() == '"':
-			text, _ := r.said(o.val)
+			text := r.said(o.val)
 			if text, ok := strings.CutPrefix(text, SourcePrefix); ok {
 				text, _, _ = strings.Cut(text, "#")
 				texts = append(texts, text)
@@ -366,9 +370,9 @@ func (r *rewriter) coded(val span, member string, texts []string) []string {
 			}
 			switch string(o.name()) {
 			case "system":
-				system, _ = r.said(o.val)
+				system = r.said(o.val)
 			case member:
-				text, _ = r.said(o.val)
+				text = r.said(o.val)
 			}
 		}
 		if system == OriginalSystem {

@@ -29,7 +29,7 @@ type parts struct {
 var partNames = jsonscan.NewNames("resourceType", "id", "meta", "identifier", "entry", "parameter")
 
 // top looks at the resource that is all of raw, whose members are known.
-func (r *rewriter) top(members []jsonscan.Member) error {
+func (r *rewriter) top(members []jsonscan.Member) (Pair, error) {
 	p := &r.own
 	p.typ, p.id = span{}, span{}
 	p.ids, p.metas, p.idents, p.subs = p.ids[:0], p.metas[:0], p.idents[:0], p.subs[:0]
@@ -40,14 +40,14 @@ func (r *rewriter) top(members []jsonscan.Member) error {
 			name, _ = appendUnquoted(nil, name)
 		}
 		if err := r.part(p, name, span{m.Start, m.End}); err != nil {
-			return err
+			return Pair{}, err
 		}
 	}
-	err := r.whole(p, -1, 0)
+	own, err := r.whole(p, -1, 0)
 	if len(members) > 1<<10 {
 		r.own = parts{}
 	}
-	return err
+	return own, err
 }
 
 // resource looks at the resource that opens at raw[at], in the entry ctx.
@@ -62,7 +62,8 @@ func (r *rewriter) resource(at, ctx, depth int) error {
 			return err
 		}
 	}
-	return r.whole(&p, ctx, depth)
+	_, err := r.whole(&p, ctx, depth)
+	return err
 }
 
 // part notes a member of a resource, if it matters.
@@ -84,22 +85,23 @@ func (r *rewriter) part(p *parts, name []byte, val span) (err error) {
 	return err
 }
 
-// whole does what there is to do, now that the parts are known.
-func (r *rewriter) whole(p *parts, ctx, depth int) error {
+// whole does what there is to do, now that the parts are known. It gives what the resource was and is.
+func (r *rewriter) whole(p *parts, ctx, depth int) (Pair, error) {
 	typ, ok := r.typeName(p.typ)
 	if !ok {
-		return fmt.Errorf("resourceType is missing or is none: %w", ErrIdentity)
+		return Pair{}, fmt.Errorf("resourceType is missing or is none: %w", ErrIdentity)
 	}
-	id, lone := r.said(p.id)
-	if lone {
-		return fmt.Errorf("id holds what is no character: %w", ErrIdentity)
+	var id string
+	if p.id.end != 0 {
+		text, lone := r.text(p.id)
+		if lone {
+			return Pair{}, fmt.Errorf("id holds what is no character: %w", ErrIdentity)
+		}
+		id = r.keep(text)
 	}
 	own, err := r.rename(typ, id, ctx, p)
 	if err != nil {
-		return err
-	}
-	if depth == 0 {
-		r.root = own
+		return Pair{}, err
 	}
 	for _, sub := range p.subs {
 		switch typ {
@@ -109,10 +111,10 @@ func (r *rewriter) whole(p *parts, ctx, depth int) error {
 			err = r.each(sub, func(param int) error { return r.parameter(param, ctx, depth) })
 		}
 		if err != nil {
-			return err
+			return Pair{}, err
 		}
 	}
-	return nil
+	return own, nil
 }
 
 // single takes a string that may stand there once. Twice the same is once.
@@ -126,20 +128,20 @@ func (r *rewriter) single(known *span, val span, what string) error {
 		*known = val
 		return nil
 	}
-	a, _ := r.said(*known)
-	if b, _ := r.said(val); a != b {
+	a := r.said(*known)
+	if b := r.said(val); a != b {
 		return fmt.Errorf("%s stands twice with different values: %w", what, ErrIdentity)
 	}
 	return nil
 }
 
 // said gives the text of a string that may be missing.
-func (r *rewriter) said(token span) (text string, lone bool) {
+func (r *rewriter) said(token span) string {
 	if token.end == 0 {
-		return "", false
+		return ""
 	}
-	b, lone := r.text(token)
-	return string(b), lone
+	b, _ := r.text(token)
+	return string(b)
 }
 
 // typeName gives the type that a string names.
@@ -148,18 +150,19 @@ func (r *rewriter) typeName(token span) (string, bool) {
 		return "", false
 	}
 	b, _ := r.text(token)
-	if typ, ok := r.types[string(b)]; ok {
-		return typ, true
+	if len(b) == 0 {
+		return "", false
+	}
+	slot := &r.types[(21*len(b)+53*int(b[len(b)/2])+int(b[0]))%len(r.types)] // hardly two of the usual types have the same
+	if *slot == string(b) {
+		return *slot, true
 	}
 	typ := string(b)
 	if !isType(typ) {
 		return "", false
 	}
-	if len(r.types) >= maxTypes {
-		clear(r.types)
-	}
 	if len(typ) <= memo.Longest {
-		r.types[typ] = typ
+		*slot = typ
 	}
 	return typ, true
 }
@@ -175,7 +178,7 @@ func (r *rewriter) rename(typ, id string, ctx int, p *parts) (Pair, error) {
 	}
 	var newID string
 	if r.space != nil {
-		newID = r.space.ID(typ, id)
+		newID = r.newID(typ, id)
 		own.Space, own.NewID = r.space.name, newID
 		if r.pairs != nil {
 			r.pairs = append(r.pairs, own)
@@ -195,7 +198,16 @@ func (r *rewriter) rename(typ, id string, ctx int, p *parts) (Pair, error) {
 	if r.space == nil {
 		return own, nil
 	}
-	return own, r.mark(own, p)
+	return own, r.mark(&own, p)
+}
+
+// newID is the space's ID, as a result has it.
+func (r *rewriter) newID(typ, id string) string {
+	if r.space.hashed == nil {
+		return r.space.ID(typ, id)
+	}
+	var buf [hashLen]byte
+	return r.keep(appendHashID(buf[:0], r.space.hashed, typ, id))
 }
 
 // each calls fn for each object in an array, or for the object that stands in the place of one.
@@ -233,7 +245,7 @@ func (r *rewriter) entry(at, outer, depth int) error {
 		}
 	}
 	c.span = span{at, o.pos}
-	if text, _ := r.said(url); text != "" && r.space != nil {
+	if text := r.said(url); text != "" && r.space != nil {
 		switch ref := refs.Parse(text); ref.Kind {
 		case refs.Relative:
 			c.foreign, c.keepBase = false, false
@@ -283,9 +295,6 @@ func (r *rewriter) resources(at, ctx, depth int) error {
 	}
 	return nil
 }
-
-// maxTypes is how many type names are remembered.
-const maxTypes = 512
 
 // isType tells whether a text is a resource type's name, as package refs has it.
 func isType(s string) bool {

@@ -57,7 +57,7 @@ type Rewritten struct {
 func (s *Space) Rewrite(raw []byte) (Rewritten, error) {
 	r := s.pool.Get().(*rewriter)
 	defer s.pool.Put(r)
-	return r.rewrite(raw, s)
+	return r.rewrite(raw)
 }
 
 // RewriteAll is Rewrite for many resources one after another, and faster: the results share memory. Who keeps one of them keeps up to 64 kB of its
@@ -71,7 +71,7 @@ func (s *Space) RewriteAll(raws iter.Seq[[]byte]) iter.Seq2[Rewritten, error] {
 			s.pool.Put(r)
 		}()
 		for raw := range raws {
-			if !yield(r.rewrite(raw, s)) {
+			if !yield(r.rewrite(raw)) {
 				return
 			}
 		}
@@ -85,30 +85,35 @@ type rewriter struct {
 	raw   []byte
 
 	walker   jsonscan.Walker
-	wantFunc func([]byte) bool
+	wantFunc func([]byte) bool // nil: visFunc tells for itself, among those that are likely
 	visFunc  func(*jsonscan.Field) error
 	hits     []hit
 	edits    []edit
-	made     []byte // the texts of edits
-	marker   []byte // what mark writes
-	share    bool   // results share memory
-	room     []byte // what is left of it, which nobody has had yet
+	made     []byte          // the texts of edits
+	share    bool            // results share memory
+	room     []byte          // what is left of it, which nobody has had yet
+	texts    strings.Builder // ids that results share
 	contexts []context
 	scratch  []byte
 	escaped  bool // the last string that text was asked about has escapes
 	links    []xhtml.Link
 	pairs    []Pair
 	known    memo.Memo[target]
-	types    map[string]string // types seen lately, so that their names are made once
+	types    [128]string // seen lately, so that their names are made once
 	foreign  int
-	root     Pair
 	own      parts // of the resource that is all of raw
 }
 
-func newRewriter(m mapper) *rewriter {
-	r := &rewriter{m: m, types: map[string]string{}}
-	r.wantFunc, r.visFunc = r.want, r.visit
+// newRewriter makes a rewriter for a Space, or with none for the ids and references that m knows.
+func newRewriter(s *Space, m mapper) *rewriter {
+	r := &rewriter{m: m, space: s}
+	r.visFunc = r.visit
 	r.walker.Listed = partNames
+	if s != nil && s.canon {
+		r.wantFunc = r.want
+	} else {
+		r.walker.Likely = likely
+	}
 	return r
 }
 
@@ -142,16 +147,13 @@ func (r *rewriter) note(start, end, from int) {
 	r.edits = append(r.edits, edit{start, end, from, len(r.made)})
 }
 
-func (r *rewriter) rewrite(raw []byte, s *Space) (Rewritten, error) {
-	r.raw, r.space = raw, s
-	r.hits, r.edits, r.made, r.contexts, r.pairs = r.hits[:0], r.edits[:0], r.made[:0], r.contexts[:0], nil
-	r.foreign, r.root = 0, Pair{}
-	r.walker.Likely = likely
-	if s != nil && s.canon {
-		r.walker.Likely = nil
-	}
+// rewrite rewrites one resource. What it writes to r are as few pointers as can be: while the collector runs, each costs as much as a short string.
+func (r *rewriter) rewrite(raw []byte) (Rewritten, error) {
+	r.raw = raw
+	r.hits, r.edits, r.made, r.contexts = r.hits[:0], r.edits[:0], r.made[:0], r.contexts[:0]
+	r.foreign = 0
 	defer func() { r.raw = nil }()
-	members, err := r.walker.WalkMembers(raw, r.wantFunc, r.visFunc)
+	members, err := r.walk()
 	if err != nil {
 		return Rewritten{}, fmt.Errorf("idspace: %w", err)
 	}
@@ -159,70 +161,88 @@ func (r *rewriter) rewrite(raw []byte, s *Space) (Rewritten, error) {
 	if raw[at] != '{' {
 		return Rewritten{}, fmt.Errorf("idspace: not an object: %w", ErrIdentity)
 	}
-	if s != nil && s.pairs {
+	if r.space != nil && r.space.pairs {
 		r.pairs = make([]Pair, 0, len(r.hits)+1)
 	}
-	if err := r.top(members); err != nil {
+	own, err := r.top(members)
+	if err != nil {
 		return Rewritten{}, fmt.Errorf("idspace: %w", err)
 	}
 	r.settle()
-	out := Rewritten{Type: r.root.Type, ID: r.root.ID, NewID: r.root.NewID, Raw: r.splice(), Pairs: r.pairs, Foreign: r.foreign}
+	out := Rewritten{Type: own.Type, ID: own.ID, NewID: own.NewID, Raw: r.splice(), Pairs: r.pairs, Foreign: r.foreign}
 	if cap(r.edits) > 1<<14 || cap(r.made) > 1<<20 {
 		r.hits, r.edits, r.made, r.contexts = nil, nil, nil, nil // one huge resource shall not be paid for ever after.
 	}
 	return out, nil
 }
 
-// likely are the names that want accepts without Options.Canonicals.
-var likely = jsonscan.NewNames("reference", "url", "valueUri", "valueUrl", "div", "fullUrl", "location", "system")
-
-// want chooses the strings that can hold references or look like a marker.
-func (r *rewriter) want(key []byte) bool {
-	switch string(key) {
-	case "reference", "url", "valueUri", "valueUrl", "div", "fullUrl", "location":
-		return true
-	case "system":
-		return r.space != nil
+// walk validates all of raw, finds what is to be rewritten or looks like a marker, and gives the members that part knows, with a few others.
+func (r *rewriter) walk() ([]jsonscan.Member, error) {
+	if r.wantFunc != nil {
+		return r.walker.WalkMembers(r.raw, r.wantFunc, r.visFunc)
 	}
-	if r.space != nil && r.space.canon {
-		_, ok := canonicals[string(key)]
-		return ok
+	members, found, err := r.walker.Find(r.raw)
+	for i := range found {
+		r.met(&found[i], nil)
 	}
-	return false
+	return members, err
 }
 
-func (r *rewriter) visit(f *jsonscan.Field) error {
-	key := f.Key()
-	token := span{f.Start, f.End}
+// likely are the names that met knows without Options.Canonicals.
+var likely = jsonscan.NewNames("reference", "url", "valueUri", "valueUrl", "div", "fullUrl", "location", "system")
+
+// want chooses the strings that can hold references or look like a marker, with Options.Canonicals.
+func (r *rewriter) want(key []byte) bool {
 	switch string(key) {
-	case "reference":
-		r.add(token, 0, r.aim(f), false)
-	case "fullUrl":
-		r.add(token, 0, r.aim(f), true)
-	case "url", "valueUri", "valueUrl", "location":
-		if t := r.aim(f); t.hit && t.known && r.isAddress(f, string(key)) {
-			r.add(token, 0, t, false)
-		} else if string(key) == "url" && r.space != nil && r.space.canon && isName(f) {
-			r.canonical(token)
-		}
-	case "div":
-		r.narrative(f)
-	case "system":
-		r.disown(token)
-	default:
-		r.canonical(token)
+	case "reference", "url", "valueUri", "valueUrl", "div", "fullUrl", "location", "system":
+		return true
 	}
+	_, ok := canonicals[string(key)]
+	return ok
+}
+
+// visit looks at a string that want has chosen.
+func (r *rewriter) visit(f *jsonscan.Field) error {
+	found := f.Found()
+	r.met(&found, f)
 	return nil
 }
 
-// isAddress tells whether a string of this name is the address of something. Others are names that look like one.
-func (r *rewriter) isAddress(f *jsonscan.Field, key string) bool {
-	last := f.Parent()
+// met looks at a string that may have to be rewritten. With Options.Canonicals, more is to be known of where it stands: f.
+func (r *rewriter) met(s *jsonscan.Found, f *jsonscan.Field) {
+	token := span{s.Start, s.End}
+	switch key := s.Key(r.raw); string(key) {
+	case "reference":
+		r.add(token, 0, r.aim(token, s.Escaped), false)
+	case "fullUrl":
+		r.add(token, 0, r.aim(token, s.Escaped), true)
+	case "url", "valueUri", "valueUrl", "location":
+		if t := r.aim(token, s.Escaped); t.hit && t.known && isAddress(string(key), s.Parent(r.raw)) {
+			r.add(token, 0, t, false)
+		} else if f != nil && string(key) == "url" && isName(f) {
+			r.canonical(token)
+		}
+	case "div":
+		r.narrative(token)
+	case "system":
+		if r.space != nil {
+			r.disown(token)
+		}
+	default:
+		if f != nil {
+			r.canonical(token)
+		}
+	}
+}
+
+// isAddress tells whether a string of this name is the address of something. Others are names that look like one. parent is the name that the
+// object stands under.
+func isAddress(key string, parent []byte) bool {
 	switch key {
 	case "location":
-		return string(last) == "response"
+		return string(parent) == "response"
 	case "url":
-		switch string(last) {
+		switch string(parent) {
 		case "", "contained", "resource", "extension", "modifierExtension", "link":
 			return false
 		}
@@ -253,13 +273,12 @@ func (r *rewriter) text(token span) (text []byte, lone bool) {
 }
 
 // aim finds out what becomes of a string, from memory if it can.
-func (r *rewriter) aim(f *jsonscan.Field) *target {
-	inside, escaped := f.Inside()
+func (r *rewriter) aim(token span, escaped bool) *target {
 	if !escaped {
 		r.escaped = false
-		return r.aimText(inside)
+		return r.aimText(r.raw[token.start+1 : token.end-1])
 	}
-	text, lone := r.text(span{f.Start, f.End})
+	text, lone := r.text(token)
 	if lone {
 		t := aim(string(text), lone, r.m)
 		return &t
@@ -305,9 +324,8 @@ func (r *rewriter) canonical(token span) {
 }
 
 // narrative looks for links in XHTML.
-func (r *rewriter) narrative(f *jsonscan.Field) {
-	token := span{f.Start, f.End}
-	if inside, _ := f.Inside(); !mayLink(inside) {
+func (r *rewriter) narrative(token span) {
+	if !mayLink(r.raw[token.start+1 : token.end-1]) {
 		return
 	}
 	decoded, lone := r.text(token)
@@ -338,13 +356,17 @@ func mayLink(inside []byte) bool {
 		if i < 0 {
 			return false
 		}
-		name := bytes.TrimRight(inside[:i], " ")
-		if bytes.HasSuffix(name, []byte("href")) || bytes.HasSuffix(name, []byte("src")) {
-			return true
+		name := inside[:i]
+		for len(name) > 0 && name[len(name)-1] == ' ' {
+			name = name[:len(name)-1]
 		}
-		// White space that is escaped in JSON, as \n or \t.
-		if n := len(name); n >= 2 && name[n-2] == '\\' {
-			return true
+		if n := len(name); n >= 2 {
+			switch {
+			case name[n-1] == 'f' && bytes.HasSuffix(name, []byte("href")), name[n-1] == 'c' && bytes.HasSuffix(name, []byte("src")):
+				return true
+			case name[n-2] == '\\': // white space that is escaped in JSON, as \n or \t
+				return true
+			}
 		}
 		inside = inside[i+1:]
 	}
@@ -354,6 +376,7 @@ func mayLink(inside []byte) bool {
 func (r *rewriter) settle() {
 	var p jsonscan.Places
 	from, cursor := -1, -1
+	made, edits := r.made, r.edits
 	for i := range r.hits {
 		h := &r.hits[i]
 		for cursor+1 < len(r.contexts) && r.contexts[cursor+1].start <= h.token.start {
@@ -379,11 +402,13 @@ func (r *rewriter) settle() {
 			end = p.Of(end)
 		}
 		first := h.token.start + len(`"`)
-		r.replace(first+start, first+end, text)
+		edits = append(edits, edit{first + start, first + end, len(made), len(made) + len(text)})
+		made = append(made, text...)
 		if r.pairs != nil {
 			r.pairs = append(r.pairs, h.t.pair)
 		}
 	}
+	r.made, r.edits = made, edits
 	r.sort()
 }
 
@@ -431,8 +456,11 @@ func (r *rewriter) splice() []byte {
 	return out
 }
 
-// shared is how much memory is taken at once for results that share it.
-const shared = 64 << 10
+// shared is how much memory is taken at once for results that share it, and sharedTexts how much for their ids.
+const (
+	shared      = 64 << 10
+	sharedTexts = 4 << 10
+)
 
 // memory gives memory for one result.
 func (r *rewriter) memory(size int) []byte {
@@ -445,4 +473,18 @@ func (r *rewriter) memory(size int) []byte {
 	out := r.room[:size:size]
 	r.room = r.room[size:]
 	return out
+}
+
+// keep makes a string for a result.
+func (r *rewriter) keep(text []byte) string {
+	if !r.share || len(text) > sharedTexts/8 {
+		return string(text)
+	}
+	if r.texts.Cap()-r.texts.Len() < len(text) {
+		r.texts.Reset() // the strings made so far have what it was
+		r.texts.Grow(sharedTexts)
+	}
+	from := r.texts.Len()
+	r.texts.Write(text)
+	return r.texts.String()[from:]
 }

@@ -63,28 +63,31 @@ func (prefixScheme) Name() string { return "prefix" }
 func (uuidScheme) Name() string   { return "uuidv5" }
 
 func (hashScheme) ID(space, typ, id string) string {
-	return hashID(appendPart(appendPart(nil, idLabel), space), typ, id)
+	return string(appendHashID(nil, appendPart(appendPart(nil, idLabel), space), typ, id))
 }
 
-// hashID is Hash's ID in the space that what is hashed begins with.
-func hashID(space []byte, typ, id string) string {
+// appendHashID appends Hash's ID in the space that what is hashed begins with.
+func appendHashID(dst, space []byte, typ, id string) []byte {
 	var buf [256]byte
 	sum := sha256.Sum256(appendPart(appendPart(append(buf[:0], space...), typ), id))
-	var out [hashLen]byte
-	for i := range hashLen / 8 { // base32 makes eight letters of five bytes.
-		five := uint64(sum[5*i])<<32 | uint64(binary.BigEndian.Uint32(sum[5*i+1:]))
-		for j := 7; j >= 0; j-- {
-			out[8*i+j] = base32Lower[five&31]
-			five >>= 5
-		}
+	for i := range hashLen / 8 {
+		dst = binary.LittleEndian.AppendUint64(dst, base32(uint64(sum[5*i])<<32|uint64(binary.BigEndian.Uint32(sum[5*i+1:]))))
 	}
-	return string(out[:])
+	return dst
+}
+
+// base32 makes eight letters of the forty bits of x, all at once. The first letter, which is that of the highest bits, is in the lowest byte.
+func base32(x uint64) uint64 {
+	const low, high = 0x0101010101010101, 0x8080808080808080
+	x = x>>20 | x&0xfffff<<32                               // two halves of twenty bits
+	x = x>>10&0x000003ff000003ff | x&0x000003ff000003ff<<16 // four of ten
+	x = x>>5&0x001f001f001f001f | x&0x001f001f001f001f<<8   // eight of five
+	digits := (x + (0x80-26)*low) & high >> 7               // 1 for those above z
+	return x + 'a'*low - digits*('a'+26-'2')                // 2 to 7 follow on z
 }
 
 // hashLen is the length of an id that Hash makes.
 const hashLen = 32
-
-const base32Lower = "abcdefghijklmnopqrstuvwxyz234567"
 
 // idLabel is the first part of what is hashed.
 const idLabel = "fhirsync idspace 1"

@@ -100,7 +100,7 @@ func New(o Options) (*Space, error) {
 		}
 		s.bases[key] = struct{}{}
 	}
-	s.pool.New = func() any { return newRewriter(s.target) }
+	s.pool.New = func() any { return newRewriter(s, s.target) }
 	return s, nil
 }
 
@@ -146,7 +146,8 @@ func (s *Space) HasBase(url string) bool {
 // too, and one of its own. It never fails and is the same in every process, for ever.
 func (s *Space) ID(typ, id string) string {
 	if s.hashed != nil {
-		return hashID(s.hashed, typ, id)
+		var buf [hashLen]byte
+		return string(appendHashID(buf[:0], s.hashed, typ, id))
 	}
 	out := s.scheme.ID(s.name, typ, id)
 	if !usable(out) || hashShaped(out) {
