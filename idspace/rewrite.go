@@ -87,7 +87,6 @@ type rewriter struct {
 	walker   jsonscan.Walker
 	wantFunc func([]byte) bool // nil: visFunc tells for itself, among those that are likely
 	visFunc  func(*jsonscan.Field) error
-	hits     []hit
 	edits    []edit
 	made     []byte          // the texts of edits
 	share    bool            // results share memory
@@ -96,6 +95,9 @@ type rewriter struct {
 	contexts []context
 	scratch  []byte
 	escaped  bool // the last string that text was asked about has escapes
+	places   jsonscan.Places
+	placesOf int // where the string begins that places is for
+	cursor   int // of contexts, the last one that begins before the last text
 	links    []xhtml.Link
 	pairs    []Pair
 	known    memo.Memo[target]
@@ -119,22 +121,18 @@ func newRewriter(s *Space, m mapper) *rewriter {
 
 const maxScratch = 64 << 10
 
-// hit is a text that will be rewritten, unless its surroundings forbid it.
-type hit struct {
-	token    span // with its quotes
-	at       int  // where in the decoded string the text begins
-	t        *target
-	keepBase bool
-	escaped  bool // the string has escapes
-}
-
 // edit puts made[from:to], as it stands in JSON, in the place of raw[start:end]. Without pointers the collector has nothing to do with them.
 type edit struct{ start, end, from, to int }
 
 // replace notes an edit. Where several texts are put at one place they stand there in the order of the calls.
 func (r *rewriter) replace(start, end int, text string) {
 	from := len(r.made)
-	r.made = append(r.made, text...)
+	if len(text) <= cap(r.made)-from {
+		r.made = r.made[:from+len(text)] // which writes no pointer
+		copy(r.made[from:], text)
+	} else {
+		r.made = append(r.made, text...)
+	}
 	r.note(start, end, from)
 }
 
@@ -150,10 +148,10 @@ func (r *rewriter) note(start, end, from int) {
 // rewrite rewrites one resource. What it writes to r are as few pointers as can be: while the collector runs, each costs as much as a short string.
 func (r *rewriter) rewrite(raw []byte) (Rewritten, error) {
 	r.raw = raw
-	r.hits, r.edits, r.made, r.contexts = r.hits[:0], r.edits[:0], r.made[:0], r.contexts[:0]
-	r.foreign = 0
+	r.edits, r.made, r.contexts = r.edits[:0], r.made[:0], r.contexts[:0]
+	r.foreign, r.placesOf, r.cursor = 0, -1, -1
 	defer func() { r.raw = nil }()
-	members, err := r.walk()
+	members, found, err := r.walk()
 	if err != nil {
 		return Rewritten{}, fmt.Errorf("idspace: %w", err)
 	}
@@ -162,30 +160,37 @@ func (r *rewriter) rewrite(raw []byte) (Rewritten, error) {
 		return Rewritten{}, fmt.Errorf("idspace: not an object: %w", ErrIdentity)
 	}
 	if r.space != nil && r.space.pairs {
-		r.pairs = make([]Pair, 0, len(r.hits)+1)
+		r.pairs = make([]Pair, 0, len(found)+1)
 	}
 	own, err := r.top(members)
 	if err != nil {
 		return Rewritten{}, fmt.Errorf("idspace: %w", err)
 	}
-	r.settle()
+	// Now that it is known which entry of a Bundle is where, the rest can be looked at.
+	if r.wantFunc != nil {
+		if err := r.walker.Walk(raw, r.wantFunc, r.visFunc); err != nil {
+			return Rewritten{}, fmt.Errorf("idspace: %w", err)
+		}
+	}
+	for i := range found {
+		r.met(&found[i], nil)
+	}
+	r.sort()
 	out := Rewritten{Type: own.Type, ID: own.ID, NewID: own.NewID, Raw: r.splice(), Pairs: r.pairs, Foreign: r.foreign}
 	if cap(r.edits) > 1<<14 || cap(r.made) > 1<<20 {
-		r.hits, r.edits, r.made, r.contexts = nil, nil, nil, nil // one huge resource shall not be paid for ever after.
+		r.edits, r.made, r.contexts = nil, nil, nil // one huge resource shall not be paid for ever after.
 	}
 	return out, nil
 }
 
-// walk validates all of raw, finds what is to be rewritten or looks like a marker, and gives the members that part knows, with a few others.
-func (r *rewriter) walk() ([]jsonscan.Member, error) {
+// walk validates all of raw, gives the members that part knows, with a few others, and the strings that may have to be rewritten; but with
+// Options.Canonicals these have to be looked for in another way.
+func (r *rewriter) walk() ([]jsonscan.Member, []jsonscan.Found, error) {
 	if r.wantFunc != nil {
-		return r.walker.WalkMembers(r.raw, r.wantFunc, r.visFunc)
+		members, err := r.walker.WalkMembers(r.raw, nil, nil)
+		return members, nil, err
 	}
-	members, found, err := r.walker.Find(r.raw)
-	for i := range found {
-		r.met(&found[i], nil)
-	}
-	return members, err
+	return r.walker.Find(r.raw)
 }
 
 // likely are the names that met knows without Options.Canonicals.
@@ -301,18 +306,41 @@ func (r *rewriter) aimNew(text []byte) *target {
 	return &t
 }
 
-// add notes a text, if it is to be rewritten.
+// add notes the edit for a text, if it is to be rewritten and its surroundings do not forbid it. token is its string with the quotes, at where in
+// the decoded string the text begins.
 func (r *rewriter) add(token span, at int, t *target, keepBase bool) {
 	if !t.hit {
 		return
 	}
-	if n := len(r.hits); n < cap(r.hits) { // set in its place, with all that it has, which costs less than to move it there
-		r.hits = r.hits[:n+1]
-	} else {
-		r.hits = append(r.hits, hit{})
+	if len(r.contexts) > 0 {
+		for r.cursor+1 < len(r.contexts) && r.contexts[r.cursor+1].start <= token.start {
+			r.cursor++
+		}
+		if c := r.around(r.cursor, token.start); c != nil {
+			if c.foreign && !t.absolute {
+				return // relative to another server
+			}
+			keepBase = keepBase || c.keepBase
+		}
 	}
-	h := &r.hits[len(r.hits)-1]
-	h.token, h.at, h.t, h.keepBase, h.escaped = token, at, t, keepBase, r.escaped
+	place, text := t.whole, t.newWhole
+	if keepBase || r.space == nil {
+		place, text = t.id, t.newID
+	}
+	start, end := at+place.start, at+place.end
+	if r.escaped {
+		if r.placesOf != token.start {
+			r.placesOf = token.start
+			r.places = jsonscan.NewPlaces(r.raw[token.start+1 : token.end-1])
+		}
+		start = r.places.Of(start)
+		end = r.places.Of(end)
+	}
+	first := token.start + len(`"`)
+	r.replace(first+start, first+end, text)
+	if r.pairs != nil {
+		r.pairs = append(r.pairs, t.pair)
+	}
 }
 
 // canonical rewrites a canonical, if it names a resource of the server by its address.
@@ -370,46 +398,6 @@ func mayLink(inside []byte) bool {
 		}
 		inside = inside[i+1:]
 	}
-}
-
-// settle makes edits of what was hit, now that it is known where everything stands, and puts all in order.
-func (r *rewriter) settle() {
-	var p jsonscan.Places
-	from, cursor := -1, -1
-	made, edits := r.made, r.edits
-	for i := range r.hits {
-		h := &r.hits[i]
-		for cursor+1 < len(r.contexts) && r.contexts[cursor+1].start <= h.token.start {
-			cursor++
-		}
-		if c := r.around(cursor, h.token.start); c != nil {
-			if c.foreign && !h.t.absolute {
-				continue // relative to another server
-			}
-			h.keepBase = h.keepBase || c.keepBase
-		}
-		at, text := h.t.whole, h.t.newWhole
-		if h.keepBase || r.space == nil {
-			at, text = h.t.id, h.t.newID
-		}
-		start, end := h.at+at.start, h.at+at.end
-		if h.escaped {
-			if from != h.token.start {
-				from = h.token.start
-				p = jsonscan.NewPlaces(r.raw[h.token.start+1 : h.token.end-1])
-			}
-			start = p.Of(start)
-			end = p.Of(end)
-		}
-		first := h.token.start + len(`"`)
-		edits = append(edits, edit{first + start, first + end, len(made), len(made) + len(text)})
-		made = append(made, text...)
-		if r.pairs != nil {
-			r.pairs = append(r.pairs, h.t.pair)
-		}
-	}
-	r.made, r.edits = made, edits
-	r.sort()
 }
 
 // sort puts edits in order of place, and leaves those of one place in the order in which they were noted. Nearly always there are few, and

@@ -49,6 +49,16 @@ func (r *entryReader) read() error {
 	s := r.s
 	s.pos++
 	var l list
+	if ok, err := r.usual(); ok {
+		if err != nil {
+			return err
+		}
+		if s.pos < len(s.buf) && s.buf[s.pos] == '}' {
+			s.pos++
+			return nil
+		}
+		l.begun = true
+	}
 	for {
 		name, more, err := s.member(&l)
 		if err != nil {
@@ -80,6 +90,40 @@ func (r *entryReader) read() error {
 			l.note(start, "value missing")
 		}
 	}
+}
+
+// usual reads the members that most entries have, and in most cases no others, if they stand at pos in the way in which most servers write them.
+// False: nothing has been read.
+func (r *entryReader) usual() (bool, error) {
+	const (
+		fullURL  = `"fullUrl":"`
+		resource = `,"resource":{`
+		match    = `,"search":{"mode":"match"}`
+	)
+	s := r.s
+	if !hasAt(s.buf, s.pos, fullURL) {
+		return false, nil
+	}
+	start := s.pos + len(fullURL) - 1
+	end, escaped := stringEnd(s.buf, start+1)
+	if end < 0 || !hasAt(s.buf, end, resource) {
+		return false, nil
+	}
+	r.fullURL = token{start: start, end: end, kind: '"', escaped: escaped}
+	s.pos = end + len(resource) - 1
+	if err := r.readResource(); err != nil {
+		return true, err
+	}
+	if hasAt(s.buf, s.pos, match) {
+		s.pos += len(match)
+		r.mode = token{start: s.pos - len(`"match"}`), end: s.pos - len(`}`), kind: '"'}
+	}
+	return true, nil
+}
+
+// hasAt tells whether text stands at buf[i].
+func hasAt(buf []byte, i int, text string) bool {
+	return i <= len(buf)-len(text) && string(buf[i:i+len(text)]) == text
 }
 
 // readResource moves over the value of the member resource.

@@ -23,58 +23,82 @@ func (s *scanner) quickMembers(h *head) bool {
 		return true
 	}
 	for {
-		if i >= len(buf) || buf[i] != '"' {
+		if uint(i) >= uint(len(buf)) || buf[i] != '"' {
 			return false
 		}
-		end, escaped := stringEnd(buf, i+1)
-		if end < 0 {
+		first := i + 1
+		end, escaped := first, false
+		for end >= 0 && end < len(buf)-7 {
+			if m := quoteOrEscape(load8(buf, end)); m != 0 {
+				end += bits.TrailingZeros64(m) >> 3
+				break
+			}
+			end += 8
+		}
+		if uint(end) < uint(len(buf)) && buf[end] == '"' {
+			end++
+		} else if end, escaped = stringEnd(buf, end); end < 0 {
 			return false
 		}
-		name := buf[i+1 : end-1]
-		if escaped {
-			name = s.unescape(token{start: i, end: end})
+		if i = end; i < 0 || i >= len(buf)-1 {
+			return false
 		}
-		if end >= len(buf) || buf[end] != ':' {
-			if end = skipSpace(buf, end); end >= len(buf) || buf[end] != ':' {
+		if buf[i] != ':' {
+			if i = skipSpace(buf, i); i >= len(buf)-1 || buf[i] != ':' {
 				return false
 			}
 		}
-		if i = skipSpace(buf, end+1); i >= len(buf) {
-			return false
+		if i++; buf[i] <= ' ' {
+			if i = skipSpace(buf, i); i >= len(buf) {
+				return false
+			}
 		}
 
-		var known *token
-		switch string(name) {
-		case "resourceType":
-			known = &h.typ
-		case "id":
-			known = &h.id
+		// A few names matter, all of them of these lengths.
+		if n := end - first - 1; escaped || n == len("id") || n == len("meta") || n == len("resourceType") {
+			name := buf[first : end-1]
+			if escaped {
+				name = s.unescape(token{start: first - 1, end: end})
+			}
+			var known *token
+			switch string(name) {
+			case "resourceType":
+				known = &h.typ
+			case "id":
+				known = &h.id
+			case "meta":
+				if buf[i] == '{' {
+					s.pos = i
+					if err := s.meta(h); err != nil || s.pos == i {
+						return false
+					}
+					i = s.pos
+					goto after
+				}
+			}
+			if known != nil {
+				if known.kind != 0 || buf[i] != '"' {
+					return false
+				}
+				if end, escaped = stringEnd(buf, i+1); end < 0 {
+					return false
+				}
+				*known = token{start: i, end: end, kind: '"', escaped: escaped}
+				i = end
+				goto after
+			}
 		}
-		switch c := buf[i]; {
-		case known != nil:
-			if known.kind != 0 || c != '"' {
-				return false
-			}
-			if end, escaped = stringEnd(buf, i+1); end < 0 {
-				return false
-			}
-			*known = token{start: i, end: end, kind: '"', escaped: escaped}
-			i = end
-		case c == '"':
+
+		switch classes[buf[i]] {
+		case classQuote:
 			if i, _ = stringEnd(buf, i+1); i < 0 {
 				return false
 			}
-		case classes[c] == classOpen:
-			if string(name) == "meta" && c == '{' {
-				s.pos = i
-				if err := s.meta(h); err != nil || s.pos == i {
-					return false
-				}
-				i = s.pos
-			} else if i = quickEnd(buf, i); i < 0 {
+		case classOpen:
+			if i = quickEnd(buf, i); i < 0 {
 				return false
 			}
-		case classes[c] == classOther:
+		case classOther:
 			for i++; i < len(buf) && classes[buf[i]] == classOther; {
 				i++
 			}
@@ -82,6 +106,7 @@ func (s *scanner) quickMembers(h *head) bool {
 			return false
 		}
 
+	after: // a value, where buf[i] goes on
 		if i >= len(buf) || buf[i] <= ' ' {
 			if i = skipSpace(buf, i); i >= len(buf) {
 				return false
@@ -89,7 +114,9 @@ func (s *scanner) quickMembers(h *head) bool {
 		}
 		switch buf[i] {
 		case ',':
-			i = skipSpace(buf, i+1)
+			if i++; i < len(buf) && buf[i] <= ' ' {
+				i = skipSpace(buf, i)
+			}
 		case '}':
 			s.pos = i + 1
 			return true
