@@ -13,15 +13,15 @@ type target struct {
 	hit      bool // it is to be rewritten
 	known    bool // its type is one of FHIR's
 	absolute bool // there is a base before the type
-	pair     Pair
 
-	// Either the id alone is replaced, which keeps the base, or all up to behind the id.
-	id       span
+	// Either all up to behind the id is replaced, or the id alone, which keeps the base.
 	whole    span
-	newID    string // as it stands in JSON, like newWhole
-	newWhole string
+	newWhole string // as it stands in JSON, like newID
+	id       span
+	newID    string
 
 	replacement string // the id as such
+	pair        Pair
 }
 
 // mapper gives the new id of what a reference names; false: it is to be left alone.
@@ -66,9 +66,10 @@ func aim(text string, lone bool, m mapper) target {
 	}
 	t.id = span{end - len(ref.ID), end}
 	t.newID = escapeJSON(t.replacement)
-	t.newWhole = escapeJSON(ref.Type + "/" + t.replacement)
 	if t.whole.start == t.id.start-len("/")-len(ref.Type) && t.whole.end == t.id.end {
 		t.whole, t.newWhole = t.id, t.newID
+	} else {
+		t.newWhole = escapeJSON(ref.Type + "/" + t.replacement)
 	}
 	return t
 }

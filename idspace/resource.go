@@ -37,7 +37,8 @@ func (r *rewriter) top(members []jsonscan.Member) (Pair, error) {
 		m := &members[i]
 		name := r.raw[m.KeyStart+1 : m.KeyEnd-1]
 		if m.Escaped {
-			name, _ = appendUnquoted(nil, name)
+			r.scratch, _ = jsonscan.AppendText(r.scratch[:0], name)
+			name = r.scratch // part looks at it before anything else
 		}
 		if err := r.part(p, name, span{m.Start, m.End}); err != nil {
 			return Pair{}, err
@@ -149,7 +150,7 @@ func (r *rewriter) typeName(token span) (string, bool) {
 	if token.end == 0 {
 		return "", false
 	}
-	b, _ := r.text(token)
+	b := r.raw[token.start+1 : token.end-1]
 	if len(b) == 0 {
 		return "", false
 	}
@@ -157,11 +158,12 @@ func (r *rewriter) typeName(token span) (string, bool) {
 	if *slot == string(b) {
 		return *slot, true
 	}
+	b, _ = r.text(token)
 	typ := string(b)
 	if !isType(typ) {
 		return "", false
 	}
-	if len(typ) <= memo.Longest {
+	if len(typ) <= memo.Longest && !r.escaped {
 		*slot = typ
 	}
 	return typ, true

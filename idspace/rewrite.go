@@ -277,21 +277,35 @@ func (r *rewriter) text(token span) (text []byte, lone bool) {
 	return text, lone
 }
 
-// aim finds out what becomes of a string, from memory if it can.
+// aim finds out what becomes of a string, from memory if it can: strings are remembered as they are written, and the places in the target are those
+// in there.
 func (r *rewriter) aim(token span, escaped bool) *target {
+	r.escaped = false
+	inside := r.raw[token.start+1 : token.end-1]
+	if t := r.known.Find(inside); t != nil {
+		return t
+	}
 	if !escaped {
-		r.escaped = false
-		return r.aimText(r.raw[token.start+1 : token.end-1])
+		return r.aimNew(inside)
 	}
 	text, lone := r.text(token)
-	if lone {
-		t := aim(string(text), lone, r.m)
-		return &t
-	}
-	return r.aimText(text)
+	t := aim(string(text), lone, r.m)
+	p := jsonscan.NewPlaces(inside)
+	t.whole.start = p.Of(t.whole.start)
+	t.id.start = p.Of(t.id.start)
+	t.id.end = p.Of(t.id.end)
+	t.whole.end = p.Of(t.whole.end)
+	r.known.Add(string(inside), &t)
+	r.escaped = false
+	return &t
 }
 
+// aimText does it for a text in a string.
 func (r *rewriter) aimText(text []byte) *target {
+	if hasBackslash(text) { // as strings have that are written with escapes
+		t := aim(string(text), false, r.m)
+		return &t
+	}
 	if t := r.known.Find(text); t != nil {
 		return t
 	}
@@ -433,14 +447,15 @@ func (r *rewriter) splice() []byte {
 		size -= r.edits[i].end - r.edits[i].start
 	}
 	out := r.memory(size)
+	raw, made := r.raw, r.made
 	at, n := 0, 0
 	for i := range r.edits {
 		e := &r.edits[i]
-		n += copy(out[n:], r.raw[at:e.start])
-		n += copy(out[n:], r.made[e.from:e.to])
+		n += copy(out[n:], raw[at:e.start])
+		n += copy(out[n:], made[e.from:e.to])
 		at = e.end
 	}
-	copy(out[n:], r.raw[at:])
+	copy(out[n:], raw[at:])
 	return out
 }
 

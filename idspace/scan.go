@@ -2,8 +2,6 @@ package idspace
 
 import (
 	"bytes"
-	"encoding/binary"
-	"math/bits"
 	"slices"
 
 	"github.com/fhirsync/fhirsync-go/internal/jsonscan"
@@ -34,10 +32,10 @@ func (o *object) next() bool {
 		o.pos = i + 1
 		return false
 	}
-	o.key = span{i, stringEnd(o.raw, i)}
+	o.key = span{i, jsonscan.StringEnd(o.raw, i)}
 	i = skipSpace(o.raw, o.key.end)
 	i = skipSpace(o.raw, i+1) // the colon
-	o.val = span{i, valueEnd(o.raw, i)}
+	o.val = span{i, jsonscan.ValueEnd(o.raw, i)}
 	o.pos = o.val.end
 	return true
 }
@@ -73,7 +71,7 @@ func (a *array) next() bool {
 		a.pos = i + 1
 		return false
 	}
-	a.val = span{i, valueEnd(a.raw, i)}
+	a.val = span{i, jsonscan.ValueEnd(a.raw, i)}
 	a.pos = a.val.end
 	return true
 }
@@ -85,28 +83,6 @@ func skipSpace(raw []byte, i int) int {
 	return i
 }
 
-// stringEnd gives the place behind the string that begins at raw[i].
-func stringEnd(raw []byte, i int) int {
-	const low, high = 0x0101010101010101, 0x8080808080808080
-	for i++; ; {
-		for ; i+8 <= len(raw); i += 8 { // looks at eight bytes at once for a quote or backslash
-			x := binary.LittleEndian.Uint64(raw[i:])
-			q, b := x^(low*'"'), x^(low*'\\')
-			if m := ((q-low)&^q | (b-low)&^b) & high; m != 0 {
-				i += bits.TrailingZeros64(m) >> 3
-				break
-			}
-		}
-		for raw[i] != '"' && raw[i] != '\\' {
-			i++
-		}
-		if raw[i] == '"' {
-			return i + 1
-		}
-		i += 2
-	}
-}
-
 // hasBackslash looks at texts of which nearly all are short.
 func hasBackslash(text []byte) bool {
 	if len(text) > 64 {
@@ -115,50 +91,10 @@ func hasBackslash(text []byte) bool {
 	return slices.Contains(text, '\\')
 }
 
-// valueEnd gives the place behind the value that begins at raw[i].
-func valueEnd(raw []byte, i int) int {
-	switch raw[i] {
-	case '"':
-		return stringEnd(raw, i)
-	case '{', '[':
-	default:
-		for i < len(raw) && bytes.IndexByte(valueEnders, raw[i]) < 0 {
-			i++
-		}
-		return i
-	}
-	for depth := 0; ; {
-		switch structural[raw[i]] {
-		case quote:
-			i = stringEnd(raw, i)
-			continue
-		case opens:
-			depth++
-		case closes:
-			if depth--; depth == 0 {
-				return i + 1
-			}
-		}
-		i++
-	}
-}
-
-// structural tells what a byte means outside of strings.
-var structural = [256]byte{'"': quote, '{': opens, '[': opens, '}': closes, ']': closes}
-
-const (
-	quote = 1 + iota
-	opens
-	closes
-)
-
-var valueEnders = []byte(",]} \n\r\t")
-
 // appendUnquoted decodes the inside of a string. lone tells that it has a surrogate without its partner, which becomes U+FFFD, so that the
 // text no longer says all that the string did.
 func appendUnquoted(text, inside []byte) (_ []byte, lone bool) {
-	text, _ = jsonscan.AppendText(text, inside)
-	return text, jsonscan.HasHalf(inside)
+	return jsonscan.AppendValid(text, inside)
 }
 
 // escapeJSON gives a text as it has to stand inside a JSON string. The text is UTF-8.

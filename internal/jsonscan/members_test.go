@@ -38,7 +38,7 @@ func checkMembers(t *testing.T, w *jsonscan.Walker, raw []byte) {
 			if err := json.Unmarshal(raw[m.KeyStart:m.KeyEnd], &name); err != nil || name != key || m.KeyEnd != keyEnd {
 				t.Fatalf("%.200s: the name of member %d is %s (%v), not %q", raw, n, raw[m.KeyStart:m.KeyEnd], err, key)
 			}
-			if m.End != int(d.InputOffset()) || !bytes.Equal(raw[m.Start:m.End], value) {
+			if m.End != jsonscan.ValueEnd(raw, m.Start) || m.End != int(d.InputOffset()) || !bytes.Equal(raw[m.Start:m.End], value) {
 				t.Fatalf("%.200s: member %d is %q, not %q", raw, n, raw[m.Start:m.End], value)
 			}
 			if m.Escaped != bytes.Contains(raw[m.KeyStart:m.KeyEnd], []byte(`\`)) {

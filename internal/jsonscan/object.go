@@ -68,3 +68,27 @@ func Properties(raw []byte, at int) iter.Seq2[Property, error] {
 		}
 	}
 }
+
+// ValueEnd gives the index after the value that begins at raw[at], in a text that [Walker.Walk] has accepted.
+func ValueEnd(raw []byte, at int) int {
+	switch raw[at] {
+	case '"':
+		return StringEnd(raw, at)
+	case '{', '[':
+		if end := quickEnd(raw, at); end >= 0 {
+			return end
+		}
+		end, _, _ := skipContainer(raw, at, 1) // never an error
+		return end
+	}
+	for at < len(raw) && classes[raw[at]] == classOther {
+		at++
+	}
+	return at
+}
+
+// StringEnd gives the index after the string that begins with the quote raw[at], in a text that [Walker.Walk] has accepted.
+func StringEnd(raw []byte, at int) int {
+	end, _ := stringEnd(raw, at+1)
+	return end
+}

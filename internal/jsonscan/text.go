@@ -11,23 +11,34 @@ import (
 // it; bytes that are not escapes are taken as they are, UTF-8 or not. It gives
 // false if an escape is none of JSON's, and then what stood before it.
 func AppendText(dst, src []byte) ([]byte, bool) {
+	dst, _, ok := appendText(dst, src)
+	return dst, ok
+}
+
+// AppendValid is AppendText for the inside of a string that is valid. half tells what [HasHalf] does.
+func AppendValid(dst, src []byte) (text []byte, half bool) {
+	text, half, _ = appendText(dst, src)
+	return text, half
+}
+
+func appendText(dst, src []byte) (text []byte, half, ok bool) {
 	for i := 0; i < len(src); {
 		if src[i] != '\\' {
 			n := bytes.IndexByte(src[i:], '\\')
 			if n < 0 {
-				return append(dst, src[i:]...), true
+				return append(dst, src[i:]...), half, true
 			}
 			dst = append(dst, src[i:i+n]...)
 			i += n
 			continue
 		}
 		if i+1 >= len(src) {
-			return dst, false
+			return dst, half, false
 		}
 		if src[i+1] != 'u' {
 			c := unescaped[src[i+1]]
 			if c == 0 {
-				return dst, false
+				return dst, half, false
 			}
 			dst = append(dst, c)
 			i += 2
@@ -35,7 +46,7 @@ func AppendText(dst, src []byte) ([]byte, bool) {
 		}
 		r, ok := hex4(src[i+2:])
 		if !ok {
-			return dst, false
+			return dst, half, false
 		}
 		i += 6
 		if utf16.IsSurrogate(r) {
@@ -47,11 +58,13 @@ func AppendText(dst, src []byte) ([]byte, bool) {
 			}
 			if r = pair; r != utf8.RuneError {
 				i += 6
+			} else {
+				half = true
 			}
 		}
 		dst = utf8.AppendRune(dst, r)
 	}
-	return dst, true
+	return dst, half, true
 }
 
 // Places finds where in a string, as it is written, stands what has some place in its decoded text. It must be asked in ascending order.

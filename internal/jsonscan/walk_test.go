@@ -219,6 +219,11 @@ func FuzzLikely(f *testing.F) {
 		visited := func(likely *jsonscan.Names) (all []string) {
 			w := jsonscan.Walker{Likely: likely}
 			members, err := w.WalkMembers(raw, func(key []byte) bool { return slices.Contains(names, string(key)) }, func(f *jsonscan.Field) error {
+				inside, _ := f.Inside()
+				text, half := jsonscan.AppendValid(nil, inside)
+				if string(text) != f.Text() || half != jsonscan.HasHalf(inside) || jsonscan.StringEnd(raw, f.Start) != f.End || jsonscan.ValueEnd(raw, f.Start) != f.End {
+					t.Fatalf("%q: %q at %d to %d is %q, %t", raw, inside, f.Start, f.End, text, half)
+				}
 				all = append(all, fmt.Sprintf("%s=%s in %s, %+v", f.Path(), f.Text(), f.Parent(), f.Found()))
 				return nil
 			})
