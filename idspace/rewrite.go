@@ -60,8 +60,9 @@ func (s *Space) Rewrite(raw []byte) (Rewritten, error) {
 	return r.rewrite(raw)
 }
 
-// RewriteAll is Rewrite for many resources one after another, and faster: the results share memory. Who keeps one of them keeps up to 64 kB of its
-// neighbours alive. There is one pair for each resource, in order; an error says nothing about the others.
+// RewriteAll is Rewrite for many resources one after another, and faster: the results share memory. Who keeps the Raw of one of them keeps up to
+// 64 kB of its neighbours alive, and who keeps an id of one up to 4 kB of theirs. There is one pair for each resource, in order; an error says
+// nothing about the others.
 func (s *Space) RewriteAll(raws iter.Seq[[]byte]) iter.Seq2[Rewritten, error] {
 	return func(yield func(Rewritten, error) bool) {
 		r := s.pool.Get().(*rewriter)
@@ -101,6 +102,7 @@ type rewriter struct {
 	links    []xhtml.Link
 	pairs    []Pair
 	known    memo.Memo[target]
+	none     target      // of what is no reference
 	types    [128]string // seen lately, so that their names are made once
 	foreign  int
 	own      parts // of the resource that is all of raw
@@ -295,9 +297,8 @@ func (r *rewriter) aim(token span, escaped bool) *target {
 	t.id.start = p.Of(t.id.start)
 	t.id.end = p.Of(t.id.end)
 	t.whole.end = p.Of(t.whole.end)
-	r.known.Add(string(inside), &t)
 	r.escaped = false
-	return &t
+	return r.remember(string(inside), &t)
 }
 
 // aimText does it for a text in a string.
@@ -316,8 +317,18 @@ func (r *rewriter) aimText(text []byte) *target {
 func (r *rewriter) aimNew(text []byte) *target {
 	own := string(text)
 	t := aim(own, false, r.m)
-	r.known.Add(own, &t)
-	return &t
+	return r.remember(own, &t)
+}
+
+// remember keeps what becomes of a text. All that nothing becomes of share one target.
+func (r *rewriter) remember(text string, t *target) *target {
+	at := &r.none
+	if t.hit {
+		at = new(target)
+		*at = *t
+	}
+	r.known.Add(text, at)
+	return at
 }
 
 // add notes the edit for a text, if it is to be rewritten and its surroundings do not forbid it. token is its string with the quotes, at where in
