@@ -3,7 +3,6 @@ package fhirsync
 import (
 	"context"
 	"crypto/sha256"
-	"fmt"
 	"maps"
 	"net/http"
 	"net/url"
@@ -62,6 +61,7 @@ type chain struct {
 	bareFor   int               // the status of the refusal because of which nothing does
 	rode      bool              // the first page was asked for with riders
 	hashes    map[[32]byte]bool // pages by what was on them
+	text      []byte            // scratch space of hash
 	urls      map[string]bool   // pages by address
 	empty     int               // empty pages in a row
 	again     int               // pages that came before
@@ -122,8 +122,8 @@ func (r *run) chainBeside(ctx context.Context, q question, f form, x *branch, yi
 }
 
 // match notes a match, of which there may be very many.
-func (c *chain) match(typ, id string) {
-	key := identOf(typ, id).short()
+func (c *chain) match(typ string, of ident) {
+	key := of.short()
 	isNew := c.keys.Add(key)
 	if isNew && len(c.types) < maxTypeNames {
 		c.types[typ]++
@@ -372,23 +372,37 @@ func (c *chain) begin(ctx context.Context, address *url.URL, number int, mapped 
 	return coming
 }
 
+// hash tells pages apart by which resources are on them.
+func (c *chain) hash(b *jsonscan.Bundle) [32]byte {
+	text := c.text[:0]
+	keys := sha256.New()
+	for i := range b.Entries {
+		e := &b.Entries[i]
+		text = append(append(text, e.ResourceType...), 0)
+		text = append(append(text, e.ID...), 0)
+		text = append(append(text, e.FullURL...), 0)
+		if e.ID == "" && e.FullURL == "" { // nothing else tells them apart.
+			_, _ = keys.Write(text) // a hash does not fail.
+			_, _ = keys.Write(e.Resource)
+			text = text[:0]
+		}
+		if text = append(text, '\n'); len(text) > 1<<12 {
+			_, _ = keys.Write(text)
+			text = text[:0]
+		}
+	}
+	_, _ = keys.Write(text)
+	c.text = text
+	return [32]byte(keys.Sum(nil))
+}
+
 // next decides where the chain goes after an intact page: to another page, or to its end, and then done says what the end is worth.
 func (c *chain) next(page *fetched) (next *url.URL, mapped bool, done func()) {
 	nothing := func() {}
 	b := page.b
 	c.out.pages++
 	c.entries += matchesOf(b)
-	keys := sha256.New()
-	for i := range b.Entries {
-		e := &b.Entries[i]
-		var bytes []byte
-		if e.ID == "" && e.FullURL == "" {
-			bytes = e.Resource // nothing else tells them apart.
-		}
-		_, _ = fmt.Fprintf(keys, "%s\x00%s\x00%s\x00%s\n", e.ResourceType, e.ID, e.FullURL, bytes) // a hash does not fail.
-	}
-	var hash [32]byte
-	keys.Sum(hash[:0])
+	hash := c.hash(b)
 	link, has := "", false
 	for _, l := range b.Links {
 		if l.Relation == "next" || l.Relation == "" && l.URL == "" {

@@ -61,11 +61,14 @@ func (r *run) mendAll(b *jsonscan.Bundle, body []byte, src *source) []*mended {
 
 // mend makes an entry readable that is not as it should be, as far as that needs no guess, and tells what it did; nil: nothing.
 func (r *run) mend(e *jsonscan.Entry, body []byte, src *source) *mended {
+	whole := e.Err == nil && e.Resource != nil
+	if whole && e.ID != "" && e.ResourceType != "" && src.before == nil {
+		return nil // as nearly all are
+	}
 	m := new(mended)
 	if src.before != nil && e.Resource != nil {
 		m.fromPage(e, body, src)
 	}
-	whole := e.Err == nil && e.Resource != nil
 	if whole && e.ID != "" && e.ResourceType != "" {
 		return m.orNil()
 	}

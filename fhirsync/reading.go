@@ -203,8 +203,11 @@ func dropLast(b *jsonscan.Bundle, body []byte) bool {
 
 // isResults tells whether an entry is a Bundle of search results, which is no resource of anybody's.
 func isResults(e *jsonscan.Entry) bool {
+	if !isNested(e) {
+		return false
+	}
 	var inner jsonscan.Bundle
-	return isNested(e) && inner.Split(e.Resource) == nil && inner.Type == "searchset"
+	return inner.Split(e.Resource) == nil && inner.Type == "searchset"
 }
 
 func isNested(e *jsonscan.Entry) bool {

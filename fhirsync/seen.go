@@ -184,15 +184,39 @@ func (r *run) know(key ident) {
 	r.looks.known[key] = struct{}{}
 }
 
-// comeBefore tells which entries of a page are resources that have come, by index.
-func (r *run) comeBefore(b *jsonscan.Bundle) ([]bool, error) {
-	keys := make([]Key, len(b.Entries))
+// comeBefore tells which entries of a page are resources that have come, by index, and gives the identities of all.
+func (r *run) comeBefore(b *jsonscan.Bundle) (come []bool, of []ident, err error) {
+	of = make([]ident, len(b.Entries))
 	for i := range b.Entries {
-		if e := &b.Entries[i]; e.Err == nil && e.Resource != nil {
-			keys[i] = Key{Type: e.ResourceType, ID: e.ID}
+		e := &b.Entries[i]
+		of[i] = identOf(e.ResourceType, e.ID)
+	}
+	come = make([]bool, len(b.Entries))
+	var ask []Key
+	var at []int
+	r.mu.Lock()
+	for i := range b.Entries {
+		e := &b.Entries[i]
+		if e.Err != nil || e.Resource == nil || e.ResourceType == "" || e.ID == "" {
+			continue
+		}
+		if come[i] = r.isHere(of[i]); !come[i] && r.asksStore(e.ResourceType) {
+			ask = append(ask, Key{Type: e.ResourceType, ID: e.ID})
+			at = append(at, i)
 		}
 	}
-	return r.lookUp(keys)
+	r.mu.Unlock()
+	if len(ask) == 0 {
+		return come, of, nil
+	}
+	seen, err := r.lookUp(ask)
+	if err != nil {
+		return nil, nil, err
+	}
+	for i, is := range seen {
+		come[at[i]] = is
+	}
+	return come, of, nil
 }
 
 // lookUpTargets asks the store about what new resources refer to, so that isHere knows. It may forget: what is then wanted is looked up once

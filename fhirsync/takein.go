@@ -58,6 +58,7 @@ type taken struct {
 type candidate struct {
 	entry    *jsonscan.Entry
 	id       string
+	key      ident
 	from, to int // its references among all
 	owner    ownership
 	named    bool // it names our patient as the one it is about
@@ -71,6 +72,7 @@ func (r *run) takeIn(b *jsonscan.Bundle, body []byte, src source) (taken, error)
 		out       taken
 		outsiders int
 	)
+	defer r.writer.begin()()
 	mem := r.client.scratch()
 	defer r.client.giveBack(mem)
 	candidates, found := mem.candidates, mem.found
@@ -80,7 +82,7 @@ func (r *run) takeIn(b *jsonscan.Bundle, body []byte, src source) (taken, error)
 		ms = r.mendAll(b, body, &src)
 	}
 	defer r.endLook(r.beginLook())
-	come, err := r.comeBefore(b)
+	come, idents, err := r.comeBefore(b)
 	if err != nil {
 		return out, err
 	}
@@ -96,8 +98,12 @@ func (r *run) takeIn(b *jsonscan.Bundle, body []byte, src source) (taken, error)
 			continue
 		}
 		id := r.identify(e)
+		key := idents[i]
+		if id != e.ID {
+			key = identOf(e.ResourceType, id)
+		}
 		if match && src.chain != nil && id != "" {
-			src.chain.match(e.ResourceType, id)
+			src.chain.match(e.ResourceType, key)
 			if ms != nil && ms[i].hasMadeID() {
 				r.madeID(e.ResourceType, id)
 			}
@@ -112,7 +118,7 @@ func (r *run) takeIn(b *jsonscan.Bundle, body []byte, src source) (taken, error)
 		case come[i]:
 			continue
 		}
-		c := candidate{entry: e, id: id, from: len(found)}
+		c := candidate{entry: e, id: id, key: key, from: len(found)}
 		if ms != nil {
 			c.mended = ms[i]
 		}
@@ -123,6 +129,7 @@ func (r *run) takeIn(b *jsonscan.Bundle, body []byte, src source) (taken, error)
 					c.mended = new(mended)
 				}
 				c.mended.join(more)
+				c.key = identOf(e.ResourceType, id)
 				found, whole = appendRefs(found, e.Resource, r.follow)
 			}
 		}
@@ -233,14 +240,8 @@ func (c *Client) giveBack(mem *scratch) {
 
 // appendRefs adds the references of a resource; whole is false where it is not JSON.
 func appendRefs(found []refs.Found, resource []byte, sources []refs.Source) (all []refs.Found, whole bool) {
-	from := len(found)
-	for f, err := range refs.All(resource, sources...) {
-		if err != nil {
-			return found[:from], false
-		}
-		found = append(found, f)
-	}
-	return found, true
+	all, err := refs.Append(found, resource, sources...)
+	return all, err == nil
 }
 
 // identify gives the logical id of an entry's resource: its own, else the one in its fullUrl.
@@ -323,7 +324,7 @@ func (r *run) accept(accepted []candidate, found []refs.Found, urns map[string]b
 		if !r.wants(typ) {
 			continue
 		}
-		key := identOf(typ, c.id)
+		key := c.key
 		if _, have := r.seen[key]; have || r.putAside(&c, found, urns, &src) {
 			continue
 		}
@@ -350,7 +351,7 @@ func (r *run) accept(accepted []candidate, found []refs.Found, urns map[string]b
 		if !e.owed {
 			r.front.expect(c.entry.ResourceType, c.id)
 		}
-		if e.restored > 0 && before[identOf(c.entry.ResourceType, c.id)] {
+		if e.restored > 0 && before[c.key] {
 			e.Received, e.Stored, e.restored = e.Received-1, e.Stored-1, e.restored-1 // it was counted then.
 		}
 		e.Received++
@@ -402,19 +403,24 @@ func (r *run) accept(accepted []candidate, found []refs.Found, urns map[string]b
 	defer r.ledger.mu.Unlock()
 	for i := range resources {
 		res := &resources[i]
-		r.seen[identOf(res.Type, res.ID)] &^= onItsWay
-		delete(r.front.open, res.Type+"/"+res.ID)
-		delete(r.rereads, res.Type+"/"+res.ID)
-		addRepairs(&r.ledger.typ(res.Type).repairs, res.Repairs)
+		r.seen[fresh[i].key] &^= onItsWay
+		if len(r.front.open) > 0 || len(r.rereads) > 0 {
+			delete(r.front.open, res.Type+"/"+res.ID)
+			delete(r.rereads, res.Type+"/"+res.ID)
+		}
+		if len(res.Repairs) > 0 {
+			addRepairs(&r.ledger.typ(res.Type).repairs, res.Repairs)
+		}
 	}
 	return resources, own, nil
 }
 
 // page looks at what a page says beside its resources: under which other base URL the server knows itself, and which entries a urn names.
 func (r *run) page(b *jsonscan.Bundle) (urns map[string]bool) {
+	base := "" // that is known
 	for i := range b.Entries {
 		e := &b.Entries[i]
-		if e.FullURL == "" || e.Err != nil {
+		if e.FullURL == "" || e.Err != nil || base != "" && isAt(e.FullURL, base, e.ResourceType, e.ID) {
 			continue
 		}
 		ref := refs.Parse(e.FullURL)
@@ -426,6 +432,7 @@ func (r *run) page(b *jsonscan.Bundle) (urns map[string]bool) {
 			urns[ref.ID] = true
 		case ref.Kind == refs.Absolute && ref.Type == e.ResourceType && ref.ID == e.ID:
 			r.people.alias(ref.Base)
+			base = ref.Base
 		}
 	}
 	for _, l := range b.Links {
@@ -439,6 +446,15 @@ func (r *run) page(b *jsonscan.Bundle) (urns map[string]bool) {
 		}
 	}
 	return urns
+}
+
+// isAt tells whether an address is that of a resource below a base URL, as it is written.
+func isAt(address, base, typ, id string) bool {
+	rest, ok := strings.CutPrefix(address, base)
+	if !ok || len(rest) != len(typ)+len(id)+len("//") {
+		return false
+	}
+	return rest[0] == '/' && rest[1:1+len(typ)] == typ && rest[1+len(typ)] == '/' && rest[2+len(typ):] == id
 }
 
 // cutLastSegment cuts a path at its last slash.

@@ -139,6 +139,24 @@ func All(raw []byte, sources ...Source) iter.Seq2[Found, error] {
 	}
 }
 
+// Append appends to dst what [All] finds, and is faster. If the resource is broken it gives dst as it was, and the error.
+func Append(dst []Found, raw []byte, sources ...Source) ([]Found, error) {
+	set := setOf(sources...)
+	if len(sources) == 0 {
+		set = every
+	}
+	f := finders.Get().(*finder)
+	f.into = dst
+	err := f.run(raw, set)
+	all := f.into
+	f.into = nil
+	finders.Put(f)
+	if err != nil {
+		return dst, err
+	}
+	return all, nil
+}
+
 // errStop ends a walk because the loop over All was left.
 var errStop = errors.New("refs: stop")
 
@@ -146,7 +164,8 @@ var errStop = errors.New("refs: stop")
 type finder struct {
 	raw       []byte
 	set       sourceSet
-	yield     func(*Found) bool
+	yield     func(*Found) bool // gets what is found; nil: it goes into into
+	into      []Found
 	walker    jsonscan.Walker
 	wantFunc  func([]byte) bool
 	visitFunc func(*jsonscan.Field) error
@@ -183,18 +202,25 @@ var finders = sync.Pool{New: func() any {
 // find calls yield for what raw points to, until that gives false. It gives errStop then.
 func find(raw []byte, set sourceSet, yield func(*Found) bool) error {
 	f := finders.Get().(*finder)
-	f.raw, f.set, f.yield, f.typ, f.hasType, f.named = raw, set, yield, "", false, false
+	f.yield = yield
+	err := f.run(raw, set)
+	f.yield = nil
+	finders.Put(f)
+	return err
+}
+
+func (f *finder) run(raw []byte, set sourceSet) error {
+	f.raw, f.set, f.typ, f.hasType, f.named = raw, set, "", false, false
 	f.walker.Likely = nil
 	if set&^(1<<FromReference|1<<FromAttachment) == 0 {
 		f.walker.Likely = fewNames
 	}
 	err := f.walker.Walk(raw, f.wantFunc, f.visitFunc)
-	f.raw, f.yield, f.found = nil, nil, Found{}
+	f.raw, f.found = nil, Found{}
 	clear(f.links)
 	if cap(f.links) > 1<<10 {
 		f.links = nil // one huge narrative shall not be paid for ever after
 	}
-	finders.Put(f)
 	return err
 }
 
@@ -337,11 +363,14 @@ func parentOf(path []byte, name string) []byte {
 }
 
 func (f *finder) give(field *jsonscan.Field, source Source, path, text string, ref Reference, start, end int) error {
-	f.found = Found{
-		Path: path, Source: source, Text: text, Ref: ref, Start: start, End: end,
-		Contained: field.InContained(), Extension: field.InExtension(), Object: field.Object(),
+	x := &f.found
+	if f.yield == nil {
+		f.into = append(f.into, Found{})
+		x = &f.into[len(f.into)-1]
 	}
-	if !f.yield(&f.found) {
+	x.Path, x.Source, x.Text, x.Ref, x.Start, x.End = path, source, text, ref, start, end
+	x.Contained, x.Extension, x.Object = field.InContained(), field.InExtension(), field.Object()
+	if f.yield != nil && !f.yield(x) {
 		return errStop
 	}
 	return nil

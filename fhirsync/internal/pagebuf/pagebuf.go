@@ -31,6 +31,7 @@ type Pool struct {
 	max        int
 	small, big chan struct{}
 	free       sync.Pool
+	usual      atomic.Int64 // how large pages have been lately
 	poison     atomic.Bool
 }
 
@@ -118,7 +119,11 @@ func (b *Buffer) grow(ctx context.Context) error {
 	if have >= b.pool.max {
 		return ErrTooLarge
 	}
-	size := min(max(firstSize, 2*have), b.pool.max)
+	size := max(firstSize, 2*have)
+	if usual := int(b.pool.usual.Load()); have < usual {
+		size = max(size, usual+usual/4) // at once, and not in steps that are copied each time
+	}
+	size = min(size, b.pool.max)
 	if !b.big {
 		if have < SmallPage {
 			size = min(size, SmallPage)
@@ -141,6 +146,7 @@ func (b *Buffer) Release() {
 		return
 	}
 	b.done = true
+	b.pool.usual.Store(int64(min(len(b.b), SmallPage)))
 	if b.pool.poison.Load() {
 		all := b.b[:cap(b.b)] // an earlier Fill may have reached further
 		for i := range all {
