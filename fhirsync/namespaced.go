@@ -157,7 +157,27 @@ func (n *namespaced) put(ctx context.Context, batch Batch, next func(context.Con
 		sorted[to] = out.Resources[from]
 	}
 	out.Resources = sorted
-	return backToSource("Namespaced", next(ctx, out), order)
+	return backToSource("Namespaced", next(n.heard(ctx, batch, out, order), out), order)
+}
+
+// heard makes that what the next store tells of its keys (see TellHeld) is told of the source's.
+func (n *namespaced) heard(ctx context.Context, batch, out Batch, order []int) context.Context {
+	if ctx.Value(heldKey{}) == nil {
+		return ctx // nobody listens.
+	}
+	return OnHeld(ctx, func(held []Key) {
+		is := make(map[Key]bool, len(held))
+		for _, k := range held {
+			is[k] = true
+		}
+		keys := make([]Key, 0, len(held))
+		for at, from := range order {
+			if is[out.Resources[at].Key] {
+				keys = append(keys, batch.Resources[from].Key)
+			}
+		}
+		TellHeld(ctx, keys)
+	})
 }
 
 // elsewhereSpace gives the space of what came from another server. own is that of the server whose record it belongs to.

@@ -352,15 +352,15 @@ func (r *run) storeErr() error {
 	return r.failed
 }
 
-// stored counts what the store has accepted.
-func (r *run) stored(resources []Resource, took time.Duration) {
+// stored counts what the store has accepted. held are those of which it said that only now; nil: none.
+func (r *run) stored(resources []Resource, held map[Key]bool, took time.Duration) {
 	bytes := 0
 	r.ledger.mu.Lock()
 	for i := range resources {
 		res := &resources[i]
 		e := r.ledger.typ(res.Type)
 		e.Stored++
-		if res.Unchanged {
+		if res.Unchanged || held[res.Key] {
 			e.Unchanged++
 		}
 		bytes += len(res.Raw)

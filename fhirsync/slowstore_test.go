@@ -94,6 +94,7 @@ type strict struct {
 	slowest time.Duration // from when something came until it was put, while the store had nothing to do
 	idle    time.Time     // since when it has nothing to do
 	rested  time.Time     // the same, when it was asked about the batch that comes
+	asked   bool          // it was, since the last batch
 }
 
 // enter is the begin of each method; what it gives is the end.
@@ -114,6 +115,12 @@ func (s *strict) enter(method string) func() {
 
 func (s *strict) Put(ctx context.Context, b fhirsync.Batch) error {
 	now := time.Now()
+	s.mu.Lock()
+	if !s.asked {
+		s.rested = s.idle
+	}
+	s.asked = false
+	s.mu.Unlock()
 	defer s.enter("Put")()
 	bytes := 0
 	s.mu.Lock()
@@ -135,7 +142,7 @@ func (s *strict) Put(ctx context.Context, b fhirsync.Batch) error {
 
 func (s *strict) Holds(ctx context.Context, keys []fhirsync.Key, digests [][32]byte) ([]bool, error) {
 	s.mu.Lock()
-	s.rested = s.idle
+	s.rested, s.asked = s.idle, true
 	s.mu.Unlock()
 	defer s.enter("Holds")()
 	return s.Store.Holds(ctx, keys, digests)

@@ -77,7 +77,7 @@ type StateStore interface {
 	SaveState(ctx context.Context, key string, state []byte, rev string) (newRev string, err error)
 }
 
-// DigestStore knows what it holds.
+// DigestStore knows what it holds. Each batch is asked about before it is put, unless Put tells as well: see [TellHeld].
 type DigestStore interface {
 	// Holds tells, position by position, whether the resource under the key was put with this Resource.Digest last.
 	Holds(ctx context.Context, keys []Key, digests [][32]byte) ([]bool, error)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 )
 
@@ -19,7 +20,7 @@ import (
 //
 //   - State, if every one of them is a [StateStore]: each keeps the state of its own data. Where they do not have the same state, because one
 //     of them was emptied, was not there the last time, or went on by itself, there is none, and a sync begins anew.
-//   - Digests, if every one of them is a [DigestStore]: what all hold is unchanged.
+//   - Digests, if every one of them is a [DigestStore]: what all hold is unchanged, and so is what all tell of (see [TellHeld]).
 //   - Seen, if every one of them is a [SeenStore]: what all have got has been put.
 //   - History, if every one of them is a [HistoryStore]: each gets all versions.
 //   - Content, if every one of them is a [ContentStore]: each gets all contents.
@@ -45,8 +46,15 @@ func (t *tee) Put(ctx context.Context, batch Batch) error {
 		return t.err
 	}
 	all := map[int]error{}
+	held, told := map[Key]int{}, 0
+	hear := OnHeld(ctx, func(keys []Key) {
+		told++
+		for _, k := range keys {
+			held[k]++
+		}
+	})
 	for i, s := range t.stores {
-		err := s.Put(ctx, batch)
+		err := s.Put(hear, batch)
 		var reject *RejectError
 		if errors.As(err, &reject) && len(reject.Rejected) > 0 {
 			// What it rejects says nothing about the others; what it does not reject it gets again, when the caller knows.
@@ -61,6 +69,10 @@ func (t *tee) Put(ctx context.Context, batch Batch) error {
 	}
 	if len(all) > 0 {
 		return &RejectError{Rejected: all}
+	}
+	if told == len(t.stores) {
+		maps.DeleteFunc(held, func(_ Key, stores int) bool { return stores < told })
+		TellHeld(ctx, slices.Collect(maps.Keys(held)))
 	}
 	return nil
 }

@@ -4,8 +4,10 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -35,9 +37,13 @@ type writer struct {
 	in     chan delivery // to collect
 	ready  chan work     // to loop
 	asks   chan work     // the same, beside what is ready
+	turn   chan struct{} // held by the one who takes in a page while the store has enough to do
+	hungry chan struct{} // given away while it has not
 	done   chan struct{}
 
 	mostlyKnown atomic.Bool // the store had most of the last batch: it is of little use to look at what comes before the store was asked
+	allNew      bool        // it had nothing of the last batch. Of loop alone, as is tells
+	tells       bool        // its last Put told what it had
 }
 
 // delivery is resources, or something to do with the store after all that was delivered before has been put.
@@ -51,10 +57,13 @@ type delivery struct {
 
 // work is what is next for the store: a batch, or something to do.
 type work struct {
-	resources []Resource
-	plain     []bool // as in delivery
-	bytes     int64  // of the resources
-	held      int64  // of the gate
+	resources []Resource // once it is sorted
+	plain     []bool     // as in delivery
+	parts     []part     // as they came
+	count     int        // of the resources
+	bytes     int64      // of the resources
+	held      int64      // of the gate
+	sorted    bool       // in the order of keys
 	since     time.Time
 	do        func(ctx context.Context) error
 	did       chan error // buffered
@@ -65,8 +74,28 @@ const readyBatches = 2
 
 func newWriter(r *run, store Store) *writer {
 	return &writer{
-		r: r, store: store, powers: PowersOf(store), in: make(chan delivery), ready: make(chan work), asks: make(chan work), done: make(chan struct{}),
+		r: r, store: store, powers: PowersOf(store), in: make(chan delivery), ready: make(chan work), asks: make(chan work),
+		turn: make(chan struct{}, 1), hungry: make(chan struct{}), done: make(chan struct{}),
 	}
+}
+
+// begin waits until the next page may be taken in. What is done with a page before it is delivered takes about as long on one processor as most
+// databases take for its rows, and often they are on the same machine: who is ahead of the store leaves it what it needs, and keeps
+// pages as they came instead of twice. So while a batch waits for the store, pages are taken in one after another. The caller calls end when it has delivered.
+func (w *writer) begin() (end func()) {
+	select {
+	case w.turn <- struct{}{}:
+		return func() { <-w.turn }
+	default:
+	}
+	select {
+	case w.turn <- struct{}{}:
+		return func() { <-w.turn }
+	case <-w.hungry:
+	case <-w.r.ctx.Done():
+	case <-w.done:
+	}
+	return func() {}
 }
 
 // deliver hands resources over. It waits while too much is in flight.
@@ -156,22 +185,26 @@ func (w *writer) collect() {
 	var c collected
 	for {
 		wait, due := time.Hour, false
-		if len(c.open.resources) > 0 {
+		if c.open.count > 0 {
 			wait = batchWait - time.Since(c.open.since)
 			if due = wait <= 0; due {
 				wait = time.Hour
 			}
 		}
 		timer.Reset(wait)
-		in, ready := w.in, w.ready
+		in, ready, hungry := w.in, w.ready, w.hungry
 		if len(c.queue) >= readyBatches {
 			in = nil
+		}
+		if len(c.queue) > 0 {
+			hungry = nil
 		}
 		var next work
 		switch {
 		case len(c.queue) > 0:
 			next = c.queue[0]
 		case due:
+			c.open.sort()
 			next = c.open
 		default:
 			ready = nil
@@ -192,6 +225,7 @@ func (w *writer) collect() {
 			} else {
 				c.open = work{}
 			}
+		case hungry <- struct{}{}:
 		case <-timer.C:
 		}
 	}
@@ -204,27 +238,27 @@ type collected struct {
 }
 
 func (c *collected) take(d delivery) {
+	from := 0 // of those that are not in a batch yet
 	for i := range d.resources {
 		res := &d.resources[i]
 		b := &c.open
-		if n := len(b.resources); n > 0 && (n >= batchResources || b.bytes+size(res) > batchBytes) {
+		if b.count > 0 && (b.count >= batchResources || b.bytes+size(res) > batchBytes) {
+			b.add(&d, from, i)
+			from = i
 			c.closeBatch()
 		}
-		if len(b.resources) == 0 {
+		if b.count == 0 {
 			b.since = time.Now()
-			if len(d.resources) > batchResources/8 { // it will be full.
-				b.resources, b.plain = make([]Resource, 0, batchResources), make([]bool, 0, batchResources)
-			}
 		}
 		// What is larger than the whole gate took less of it than it weighs.
 		held := min(d.held, weight(res))
 		d.held -= held
-		b.resources = append(b.resources, *res)
-		b.plain = append(b.plain, d.plain != nil && d.plain[i])
 		b.bytes += size(res)
 		b.held += held
+		b.count++
 	}
-	if len(c.open.resources) >= batchResources || c.open.bytes >= batchBytes {
+	c.open.add(&d, from, len(d.resources))
+	if c.open.count >= batchResources || c.open.bytes >= batchBytes {
 		c.closeBatch()
 	}
 	if d.work.do != nil {
@@ -235,10 +269,54 @@ func (c *collected) take(d delivery) {
 
 // closeBatch ends the batch that is open, if there is one.
 func (c *collected) closeBatch() {
-	if len(c.open.resources) > 0 {
+	if c.open.count > 0 {
+		c.open.sort() // here and not while the store waits for it.
 		c.queue = append(c.queue, c.open)
 		c.open = work{}
 	}
+}
+
+// part is some of what was delivered together.
+type part struct {
+	resources []Resource
+	plain     []bool // nil: none
+}
+
+func (b *work) add(d *delivery, from, to int) {
+	if from == to {
+		return
+	}
+	p := part{resources: d.resources[from:to]}
+	if d.plain != nil {
+		p.plain = d.plain[from:to]
+	}
+	b.parts, b.sorted = append(b.parts, p), false
+}
+
+// sort makes the resources of the parts, in the order of their keys.
+func (b *work) sort() {
+	if b.sorted {
+		return
+	}
+	type place struct {
+		res   *Resource
+		plain bool
+	}
+	order := make([]place, 0, b.count)
+	for _, p := range b.parts {
+		for i := range p.resources {
+			order = append(order, place{&p.resources[i], p.plain != nil && p.plain[i]})
+		}
+	}
+	slices.SortFunc(order, func(x, y place) int {
+		a, b := &x.res.Key, &y.res.Key
+		return cmp.Or(strings.Compare(a.Server, b.Server), strings.Compare(a.Type, b.Type), strings.Compare(a.ID, b.ID))
+	})
+	b.resources, b.plain = make([]Resource, len(order)), make([]bool, len(order))
+	for i, p := range order {
+		b.resources[i], b.plain[i] = *p.res, p.plain
+	}
+	b.sorted = true
 }
 
 // loop has the store at work until collect has ended and all of it is done. A store that failed for good ends the run; what comes after is
@@ -289,21 +367,10 @@ func (w *writer) put(ctx context.Context, b work) {
 	if w.r.storeErr() != nil {
 		return
 	}
-	order := make([]int, len(b.resources))
-	for i := range order {
-		order[i] = i
-	}
-	slices.SortFunc(order, func(i, j int) int {
-		a, b := &b.resources[i].Key, &b.resources[j].Key
-		return cmp.Or(strings.Compare(a.Server, b.Server), strings.Compare(a.Type, b.Type), strings.Compare(a.ID, b.ID))
-	})
-	resources, plain := make([]Resource, len(order)), make([]bool, len(order))
-	for at, i := range order {
-		resources[at], plain[at] = b.resources[i], b.plain[i]
-	}
-	err := w.unchanged(ctx, resources)
+	resources := b.resources
+	asked, err := w.unchanged(ctx, resources)
 	if err == nil {
-		w.look(resources, plain)
+		w.look(resources, b.plain)
 		err = w.originals(ctx, resources)
 	}
 	if err != nil {
@@ -313,7 +380,7 @@ func (w *writer) put(ctx context.Context, b work) {
 	for len(resources) > 0 {
 		batch := Batch{Run: w.r.id, Server: w.r.server.name, PatientID: w.r.patientID, Resources: resources}
 		start := time.Now()
-		err := w.try(ctx, func() error { return w.store.Put(ctx, batch) })
+		held, err := w.hand(ctx, batch, asked)
 		var reject *RejectError
 		if errors.As(err, &reject) && len(reject.Rejected) > 0 {
 			rest, err := w.reject(ctx, resources, reject)
@@ -321,43 +388,110 @@ func (w *writer) put(ctx context.Context, b work) {
 				w.r.storeFailed(err)
 				return
 			}
-			resources = rest
+			resources, asked = rest, true
 			continue
 		}
 		if err != nil {
 			w.r.storeFailed(err)
 			return
 		}
-		w.r.stored(resources, time.Since(start))
+		w.r.stored(resources, held, time.Since(start))
 		return
 	}
 }
 
-// unchanged asks the store what it holds already.
-func (w *writer) unchanged(ctx context.Context, resources []Resource) error {
+// hand gives the store a batch. held are those of which the store told only now that it had them; nil: none. After an error, what it has may be from
+// this very batch.
+func (w *writer) hand(ctx context.Context, batch Batch, asked bool) (held map[Key]bool, err error) {
+	var mu sync.Mutex
+	tells, tries := false, 0
+	err = w.try(ctx, func() error {
+		mu.Lock()
+		tells, held = false, nil
+		tries++
+		mu.Unlock()
+		return w.store.Put(OnHeld(ctx, func(keys []Key) {
+			mu.Lock()
+			defer mu.Unlock()
+			tells = true
+			if len(keys) > 0 && held == nil {
+				held = map[Key]bool{}
+			}
+			for _, k := range keys {
+				held[k] = true
+			}
+		}), batch)
+	})
+	mu.Lock() // who tells too late is not heard.
+	defer mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	w.tells = tells
+	if asked || tries > 1 {
+		return nil, nil
+	}
+	w.mostlyKnown.Store(2*len(held) > len(batch.Resources))
+	w.allNew = tells && len(held) == 0
+	return maps.Clone(held), nil
+}
+
+// samples is how many of a batch are asked for to see whether it is worth while to ask for all.
+const samples = 16
+
+// unchanged asks the store what it holds already. asked is false where it most likely holds nothing of the batch and tells of the rest when it puts it:
+// see TellHeld.
+func (w *writer) unchanged(ctx context.Context, resources []Resource) (asked bool, err error) {
 	if w.powers.Digests == nil {
-		return nil
+		return false, nil
 	}
-	keys := make([]Key, len(resources))
-	digests := make([][32]byte, len(resources))
-	for i := range resources {
-		keys[i], digests[i] = resources[i].Key, resources[i].Digest
+	if w.tells && w.allNew {
+		return false, nil // as a rule it has nothing of the next one either, and if it has, it tells.
 	}
-	return w.try(ctx, func() error {
+	if w.tells && !w.mostlyKnown.Load() && len(resources) >= 2*samples {
+		some := make([]int, samples)
+		for i := range some {
+			some[i] = i * (len(resources) - 1) / (samples - 1)
+		}
+		switch known, err := w.holds(ctx, resources, some); {
+		case err != nil:
+			return false, err
+		case known == 0:
+			return false, nil
+		}
+	}
+	all := make([]int, len(resources))
+	for i := range all {
+		all[i] = i
+	}
+	known, err := w.holds(ctx, resources, all)
+	w.allNew = known == 0
+	w.mostlyKnown.Store(2*known > len(resources))
+	return true, err
+}
+
+// holds asks the store which of some resources it holds, marks these, and counts them.
+func (w *writer) holds(ctx context.Context, resources []Resource, which []int) (known int, err error) {
+	keys := make([]Key, len(which))
+	digests := make([][32]byte, len(which))
+	for at, i := range which {
+		keys[at], digests[at] = resources[i].Key, resources[i].Digest
+	}
+	err = w.try(ctx, func() error {
 		holds, err := w.powers.Digests.Holds(ctx, keys, digests)
-		if err == nil && len(holds) != len(resources) {
+		if err == nil && len(holds) != len(which) {
 			return errors.New("Holds answered for another number of keys than asked")
 		}
-		known := 0
-		for i := range holds {
-			resources[i].Unchanged = err == nil && holds[i]
+		known = 0
+		for at, i := range which {
+			resources[i].Unchanged = err == nil && holds[at]
 			if resources[i].Unchanged {
 				known++
 			}
 		}
-		w.mostlyKnown.Store(known > len(resources)/2)
 		return err
 	})
+	return known, err
 }
 
 // reject takes the rejected resources out: each is a gap, and goes into quarantine where there is one.

@@ -47,6 +47,11 @@ var powerRules = []rule{
 		}),
 	},
 	{
+		"told",
+		"what Put tells with fhirsync.TellHeld are the keys of the resources that were there exactly so, with this digest and these bytes, and no others",
+		told,
+	},
+	{
 		"seen",
 		"Seen answers position by position whether a batch of this run that was put had a resource under the key, Unchanged or not",
 		seen,
@@ -105,6 +110,70 @@ func versions(c *check) {
 			c.broken("version %q of %s: %v, %d bytes: %s", want.VersionID, name(want.Key), err, len(got.Raw), around(got.Raw, 0))
 		}
 	}
+}
+
+func told(c *check) {
+	s := c.open()
+	// put tells which of some resources Put said it had, in order of their ids.
+	put := func(resources ...fhirsync.Resource) (ids string, times int) {
+		ctx := fhirsync.OnHeld(c.Context(), func(keys []fhirsync.Key) {
+			times++
+			var held []string
+			for _, k := range keys {
+				held = append(held, k.ID)
+			}
+			slices.Sort(held)
+			ids = strings.Join(held, " ")
+		})
+		if err := s.Put(ctx, batchOf(resources...)); err != nil {
+			c.broken("Put gave the error: %v", err)
+		}
+		return ids, times
+	}
+	a, b := observation("a", "1"), observation("b", "1")
+	ids, times := put(a, b)
+	if times == 0 {
+		c.untested("what Put tells (it tells nothing, so that a sync asks for what it holds before, if it has a DigestStore)")
+		return
+	}
+	expect := func(ids string, times int, want string) {
+		if ids != want || times != 1 {
+			c.broken("it told %d times, and last of %q, not once of %q", times, ids, want)
+		}
+	}
+	expect(ids, times, "")
+	changed, fresh := observation("b", "2"), observation("c", "1")
+	ids, times = put(a, changed, fresh)
+	expect(ids, times, "a")
+	ids, times = put(a, changed, fresh)
+	expect(ids, times, "a b c")
+
+	// The same source, of which a wrapper makes something else now.
+	other := a
+	other.Raw = observation("a", "another").Raw
+	otherDigest := changed
+	otherDigest.Digest = observation("b", "3").Digest
+	ids, times = put(other, otherDigest, fresh)
+	expect(ids, times, "c")
+	marked := fresh
+	marked.Unchanged = true
+	ids, times = put(marked, observation("d", "1"))
+	expect(ids, times, "c")
+
+	// More than goes with one statement, some of it there.
+	var many []fhirsync.Resource
+	var known []fhirsync.Resource
+	var want []string
+	for i := range 1000 {
+		r := observation(fmt.Sprintf("m%04d", i), "1")
+		many = append(many, r)
+		if i%3 == 0 {
+			known, want = append(known, r), append(want, r.ID)
+		}
+	}
+	put(known...)
+	ids, times = put(many...)
+	expect(ids, times, strings.Join(want, " "))
 }
 
 func withState(check1 func(*check, fhirsync.StateStore)) func(*check) {

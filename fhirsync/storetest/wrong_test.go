@@ -170,6 +170,33 @@ func seeing(see func(inner *memstore.Store, run string, keys []fhirsync.Key) ([]
 	}
 }
 
+// telling makes stores that tell something of what they had.
+func telling(what func(inner *memstore.Store, b fhirsync.Batch) [][]fhirsync.Key) func(*memstore.Store) *fake {
+	return func(inner *memstore.Store) *fake {
+		return &fake{Store: inner, put: func(ctx context.Context, b fhirsync.Batch) error {
+			tell := what(inner, b)
+			err := inner.Put(fhirsync.OnHeld(ctx, nil), b)
+			if err == nil {
+				for _, keys := range tell {
+					fhirsync.TellHeld(ctx, keys)
+				}
+			}
+			return err
+		}}
+	}
+}
+
+// had gives the keys of a batch that are there under a condition.
+func had(inner *memstore.Store, b fhirsync.Batch, is func(now, old fhirsync.Resource) bool) []fhirsync.Key {
+	var keys []fhirsync.Key
+	for _, r := range b.Resources {
+		if old, there := inner.Get(r.Key); there && is(r, old) {
+			keys = append(keys, r.Key)
+		}
+	}
+	return keys
+}
+
 // lastRun makes stores that remember one run for what under gives.
 func lastRun(under func(key fhirsync.Key, patient string) string) func(*memstore.Store) *fake {
 	return func(inner *memstore.Store) *fake {
@@ -201,6 +228,32 @@ func lastRun(under func(key fhirsync.Key, patient string) string) func(*memstore
 }
 
 var wrongs = []wrong{
+	{rule: "told", mistake: "tells all that is there", spoil: telling(func(inner *memstore.Store, b fhirsync.Batch) [][]fhirsync.Key {
+		return [][]fhirsync.Key{had(inner, b, func(_, _ fhirsync.Resource) bool { return true })}
+	})},
+	{rule: "told", mistake: "looks at the digest alone", spoil: telling(func(inner *memstore.Store, b fhirsync.Batch) [][]fhirsync.Key {
+		return [][]fhirsync.Key{had(inner, b, func(now, old fhirsync.Resource) bool { return now.Digest == old.Digest })}
+	})},
+	{rule: "told", mistake: "looks at the bytes alone", spoil: telling(func(inner *memstore.Store, b fhirsync.Batch) [][]fhirsync.Key {
+		return [][]fhirsync.Key{had(inner, b, func(now, old fhirsync.Resource) bool { return bytes.Equal(now.Raw, old.Raw) })}
+	})},
+	{rule: "told", mistake: "tells of what it has just put", spoil: telling(func(_ *memstore.Store, b fhirsync.Batch) [][]fhirsync.Key {
+		var keys []fhirsync.Key
+		for _, r := range b.Resources {
+			keys = append(keys, r.Key)
+		}
+		return [][]fhirsync.Key{keys}
+	})},
+	{rule: "told", mistake: "tells one by one", spoil: telling(func(inner *memstore.Store, b fhirsync.Batch) [][]fhirsync.Key {
+		out := [][]fhirsync.Key{nil}
+		for _, k := range had(inner, b, func(now, old fhirsync.Resource) bool {
+			return now.Digest == old.Digest && bytes.Equal(now.Raw, old.Raw)
+		}) {
+			out = append(out, []fhirsync.Key{k})
+		}
+		return out
+	})},
+	{rule: "told", mistake: "never tells of anything", spoil: telling(func(_ *memstore.Store, _ fhirsync.Batch) [][]fhirsync.Key { return [][]fhirsync.Key{nil} })},
 	{rule: "upsert", mistake: "keeps the first", spoil: func(inner *memstore.Store) *fake {
 		return dropping(func(_ int, r fhirsync.Resource) bool { _, is := inner.Get(r.Key); return !is })(inner)
 	}},

@@ -66,6 +66,12 @@ func (s *Store) Put(ctx context.Context, batch fhirsync.Batch) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	fhirsync.TellHeld(ctx, s.put(batch))
+	return nil
+}
+
+// put keeps the resources and gives the keys of those that were there exactly so.
+func (s *Store) put(batch fhirsync.Batch) (held []fhirsync.Key) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.resources == nil {
@@ -81,10 +87,13 @@ func (s *Store) Put(ctx context.Context, batch fhirsync.Batch) error {
 	}
 	s.begin(batch.Run, whose, rec)
 	for _, r := range batch.Resources {
+		if old, there := s.resources[r.Key]; there && old.Digest == r.Digest && bytes.Equal(old.Raw, r.Raw) {
+			held = append(held, r.Key)
+		}
 		s.resources[r.Key] = r
 		rec.keys[r.Key] = batch.Run
 	}
-	return nil
+	return held
 }
 
 // begin notes that a run puts something for a patient.

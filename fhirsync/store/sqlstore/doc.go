@@ -42,7 +42,8 @@
 //
 // A resource whose digest is the one held is not written, only noted as seen in the members table. One that was last updated strictly
 // before the one held, where both say when, is stale: it does not replace it, and [Store.Stats] counts it. Everything else replaces
-// what is there. All of a batch is written in one transaction, or none of it.
+// what is there. SQLite gets a batch in one transaction: all of it is written, or nothing. PostgreSQL gets one of a hundred resources or more in
+// two transactions at the same time, over two connections, where the pool has them.
 //
 // Old versions and contents are kept where [Options] ask for them, and apart from the resources: [Store.Get], [Store.All] and [Store.Patient] do not
 // give them, but [Store.Version], [Store.Versions], [Store.Content] and [Store.Contents] do. A content is written and read piece by piece, so that

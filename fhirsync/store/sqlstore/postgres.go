@@ -32,7 +32,7 @@ func postgresStatements(t func(string) string) statements {
 		insertOwn: `WITH made AS (` + insert + ` RETURNING no),
 			own AS (INSERT INTO ` + members + ` (patient_no, resource_no, first_seen, last_seen, run_no)
 				SELECT $12::int8, no, $11::timestamptz, $11::timestamptz, $13::int8 FROM made)
-			SELECT count(*) FROM made`,
+			SELECT count(*), CASE WHEN count(*) < cardinality($1::text[]) THEN string_agg(no::text, ',') END FROM made`,
 		update: `UPDATE ` + resources + ` r SET version_id = k.version, last_updated = NULLIF(k.updated, '')::timestamptz,
 				digest = substring($6::bytea FROM k.at32 FOR 32),
 				body_digest = NULLIF(substring($7::bytea FROM k.at32 FOR 32), substring($6::bytea FROM k.at32 FOR 32)),

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -29,9 +31,12 @@ type row struct {
 	server, typ, id string   // as the columns hold them
 	body            [32]byte // digest of Raw: a wrapper may have changed it after Digest was taken
 	no              int64    // of the row in the table; 0: not known yet
+	held            bool     // it was there, exactly so
 }
 
-// Put writes a batch in one transaction: all of it or nothing.
+// Put writes a batch. SQLite gets it in one transaction, all of it or nothing. PostgreSQL gets one of 100 resources or more as two halves at the same
+// time, over two connections if there are two: while the one waits for its client the other has something to do. After an error
+// either half may be there, which is for the same batch to settle when it comes again.
 func (s *Store) Put(ctx context.Context, batch fhirsync.Batch) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -43,10 +48,35 @@ func (s *Store) Put(ctx context.Context, batch fhirsync.Batch) error {
 	if err != nil {
 		return err
 	}
+	if s.dialect == Postgres && len(rows) >= splitRows {
+		second := make(chan error, 1)
+		go func() { second <- s.putRows(ctx, batch, rows[len(rows)/2:]) }()
+		err = s.putRows(ctx, batch, rows[:len(rows)/2])
+		if other := <-second; err == nil {
+			err = other
+		}
+	} else {
+		err = s.putRows(ctx, batch, rows)
+	}
+	if err != nil {
+		return fmt.Errorf("sqlstore: put: %w", err)
+	}
+	var held []fhirsync.Key
+	for _, r := range rows {
+		if r.held {
+			held = append(held, r.Key)
+		}
+	}
+	fhirsync.TellHeld(ctx, held)
+	return nil
+}
+
+// putRows writes rows in one transaction: all of them or none.
+func (s *Store) putRows(ctx context.Context, batch fhirsync.Batch, rows []*row) error {
 	var done Stats
-	err = s.write(ctx, func(ctx context.Context, tx querier) (err error) {
+	err := s.write(ctx, func(ctx context.Context, tx querier) (err error) {
 		for i := range rows {
-			rows[i].no = 0
+			rows[i].no, rows[i].held = 0, false
 		}
 		p := putting{s: s, tx: tx, now: timestamp(time.Now())}
 		err = p.put(ctx, batch, rows)
@@ -54,7 +84,7 @@ func (s *Store) Put(ctx context.Context, batch fhirsync.Batch) error {
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("sqlstore: put: %w", err)
+		return err
 	}
 	s.stats.created.Add(done.Created)
 	s.stats.updated.Add(done.Updated)
@@ -62,6 +92,9 @@ func (s *Store) Put(ctx context.Context, batch fhirsync.Batch) error {
 	s.stats.stale.Add(done.Stale)
 	return nil
 }
+
+// splitRows is from how many rows on a batch goes to PostgreSQL in two halves.
+const splitRows = 100
 
 // rows prepares a batch, one row for each key, or says what of it can never be stored.
 func (s *Store) rows(batch fhirsync.Batch) ([]*row, error) {
@@ -89,28 +122,28 @@ func (s *Store) rows(batch fhirsync.Batch) ([]*row, error) {
 	if len(rejected) > 0 {
 		return nil, &fhirsync.RejectError{Rejected: rejected}
 	}
-	digest(all)
 	return rows, nil
 }
 
 // digest looks at the bodies, which takes a twentieth of the time of Put: on all processors, because the database waits for it.
-func digest(rows []row) {
+func digest(rows []*row) {
 	const few = 64
 	each := max(few, 1+(len(rows)-1)/runtime.GOMAXPROCS(0))
 	var wg sync.WaitGroup
 	for part := range slices.Chunk(rows, each) {
-		look := func() {
-			for i := range part {
-				part[i].body = sha256.Sum256(part[i].Raw)
-			}
-		}
 		if len(rows) <= each {
-			look()
+			digestEach(part)
 			continue
 		}
-		wg.Go(look)
+		wg.Go(func() { digestEach(part) })
 	}
 	wg.Wait()
+}
+
+func digestEach(rows []*row) {
+	for _, r := range rows {
+		r.body = sha256.Sum256(r.Raw)
+	}
 }
 
 // putting is one try at a batch.
@@ -119,7 +152,8 @@ type putting struct {
 	tx      querier
 	now     string
 	done    Stats
-	written []*row // those whose body was written
+	written []*row         // those whose body was written
+	made    map[int64]bool // rows that were inserted and are compared all the same
 }
 
 func (p *putting) put(ctx context.Context, batch fhirsync.Batch, rows []*row) error {
@@ -138,7 +172,10 @@ func (p *putting) put(ctx context.Context, batch fhirsync.Batch, rows []*row) er
 		}
 	}
 	rest := rows // of which members are still to be written
-	if p.s.sql.insertOwn != "" && !p.s.edges {
+	if p.s.sql.insertOwn == "" || p.s.edges {
+		digest(rows)
+	} else {
+		digest(there)
 		left, err := p.insertOwn(ctx, patient, run, missing)
 		if err != nil {
 			return err
@@ -203,7 +240,7 @@ func (p *putting) insert(ctx context.Context, rows []*row) (old []*row, err erro
 	if p.s.dialect == SQLite {
 		err = p.insertEach(ctx, rows)
 	} else {
-		for _, part := range chunks(rows) {
+		for _, part := range chunks(rows, chunkRows) {
 			if err = p.insertMany(ctx, part); err != nil {
 				break
 			}
@@ -358,20 +395,47 @@ func (p *putting) insertMany(ctx context.Context, rows []*row) error {
 	return res.Err()
 }
 
+// ownRows is how many rows insertOwn sends at once: so few that there is always something to prepare while the database is at work.
+const ownRows = 500
+
 // insertOwn inserts rows, and those that were not there as members. It gives the rows of which that is not all that is to be done: which of them were
-// there is not asked, as a rule none was.
+// there is asked only where some were.
 func (p *putting) insertOwn(ctx context.Context, patient, run int64, rows []*row) (left []*row, err error) {
-	for _, part := range chunks(rows) {
-		c := p.columns(part)
+	parts := chunks(rows, ownRows)
+	ready, stop := make(chan *columns, 1), make(chan struct{})
+	var wg sync.WaitGroup
+	defer wg.Wait() // who tries again finds nobody at the rows.
+	defer close(stop)
+	wg.Go(func() {
+		for _, part := range parts {
+			digestEach(part)
+			select {
+			case ready <- p.columns(part):
+			case <-stop:
+				return
+			}
+		}
+	})
+	for _, part := range parts {
+		c := <-ready
 		var made int64
-		_, err := one(ctx, p.tx, p.s.sql.insertOwn, append(c.inserted(), p.now, patient, run), &made)
+		var nos sql.NullString
+		_, err := one(ctx, p.tx, p.s.sql.insertOwn, append(c.inserted(), p.now, patient, run), &made, &nos)
 		if err != nil {
 			return nil, err
 		}
 		p.done.Created += made
-		if made < int64(len(part)) {
-			left = append(left, part...)
-			p.done.Unchanged -= made // they will be found to be what they are.
+		if made == int64(len(part)) {
+			continue
+		}
+		left = append(left, part...)
+		if p.made == nil {
+			p.made = map[int64]bool{}
+		}
+		for text := range strings.SplitSeq(nos.String, ",") {
+			if no, err := strconv.ParseInt(text, 10, 64); err == nil { // "" where none was made
+				p.made[no] = true
+			}
 		}
 	}
 	return left, nil
@@ -404,8 +468,10 @@ func (p *putting) compare(ctx context.Context, rows []*row) (changed, gone []*ro
 				bodyDigest = digest
 			}
 			switch {
+			case p.made[no]: // it is what it is.
 			case string(digest) == string(r.Digest[:]) && string(bodyDigest) == string(r.body[:]):
 				p.done.Unchanged++
+				r.held = true
 			case older(r.LastUpdated, updated.Time):
 				p.done.Stale++
 			default:
@@ -439,7 +505,7 @@ func (p *putting) update(ctx context.Context, rows []*row) error {
 			return []any{toText(r.VersionID), nullable(timestamp(r.LastUpdated)), r.Digest[:], r.bodyDigest(), []byte(r.Raw), r.no}
 		}, nil)
 	}
-	for _, part := range chunks(rows) {
+	for _, part := range chunks(rows, chunkRows) {
 		c := p.columns(part)
 		_, err := p.tx.ExecContext(ctx, p.s.sql.update, c.nos.String(), c.version.String(), c.updated.String(), c.offset.String(),
 			c.length.String(), c.digests, c.bodyDigests, c.bodies)
@@ -469,11 +535,11 @@ func (p *putting) members(ctx context.Context, patient, run int64, rows []*row) 
 }
 
 // chunks cuts rows into what one statement takes.
-func chunks(rows []*row) [][]*row {
+func chunks(rows []*row, most int) [][]*row {
 	var out [][]*row
 	from, size := 0, 0
 	for i, r := range rows {
-		if i > from && (i-from == chunkRows || size+len(r.Raw) > chunkBytes) {
+		if i > from && (i-from == most || size+len(r.Raw) > chunkBytes) {
 			out = append(out, rows[from:i])
 			from, size = i, 0
 		}
