@@ -185,7 +185,7 @@ func (r *entryReader) pick(wanted string, found *token) error {
 	}
 }
 
-// fill makes an Entry of what was read.
+// fill makes an Entry, which holds nothing but its place, of what was read.
 func (r *entryReader) fill(e *Entry, w *writer) {
 	buf := r.s.buf
 	if r.resources > 1 {
@@ -203,12 +203,17 @@ func (r *entryReader) fill(e *Entry, w *writer) {
 	if e.Mode, err = w.name(buf, &r.mode); err != nil {
 		r.h.fail(err)
 	}
-	if r.status.kind == '0' && isDigits(r.status.bytes(buf)) {
+	switch {
+	case r.status.kind == '0' && isDigits(r.status.bytes(buf)):
 		e.Status = w.known(r.status.bytes(buf))
-	} else if e.Status, err = w.name(buf, &r.status); err != nil {
-		r.h.fail(err)
+	case r.status.kind == '"':
+		if e.Status, err = w.name(buf, &r.status); err != nil {
+			r.h.fail(err)
+		}
 	}
-	e.Err = r.h.bad
+	if r.h.bad != nil {
+		e.Err = r.h.bad
+	}
 }
 
 // isDigits tells whether text is digits and nothing else.

@@ -68,9 +68,11 @@ func (s *scanner) quickMembers(h *head) bool {
 				known = &h.id
 			case "meta":
 				if buf[i] == '{' {
-					s.pos = i
-					if err := s.meta(h); err != nil || s.pos == i {
-						return false
+					if s.pos = s.quickMeta(h, i); s.pos < 0 {
+						s.pos = i
+						if err := s.meta(h); err != nil || s.pos == i {
+							return false
+						}
 					}
 					i = s.pos
 					goto after
@@ -122,6 +124,66 @@ func (s *scanner) quickMembers(h *head) bool {
 			return true
 		default:
 			return false
+		}
+	}
+}
+
+// quickMeta reads the value of the member meta, which opens at buf[i], and gives the index after it; -1 if something is unusual: all that it may have
+// noted is then read again by meta.
+func (s *scanner) quickMeta(h *head, i int) int {
+	buf := s.buf
+	for i++; ; i++ {
+		if i >= len(buf) || buf[i] != '"' {
+			return -1
+		}
+		end, escaped := stringEnd(buf, i+1)
+		if end < 0 || escaped || end >= len(buf)-1 || buf[end] != ':' {
+			return -1
+		}
+		var known *token
+		name := buf[i+1 : end-1]
+		i = end + 1
+		switch string(name) {
+		case "versionId":
+			known = &h.version
+		case "lastUpdated":
+			known = &h.updated
+		case "tag":
+			s.pos = i
+			if err := s.tags(h); err != nil || s.pos == i {
+				return -1
+			}
+			i = s.pos
+		}
+		switch {
+		case known != nil:
+			if buf[i] != '"' {
+				return -1
+			}
+			if end, escaped = stringEnd(buf, i+1); end < 0 {
+				return -1
+			}
+			*known = token{start: i, end: end, kind: '"', escaped: escaped}
+			i = end
+		case i == end+1: // nothing has been read yet
+			switch classes[buf[i]] {
+			case classQuote:
+				i, _ = stringEnd(buf, i+1)
+			case classOpen:
+				i = quickEnd(buf, i)
+			default:
+				return -1
+			}
+		}
+		if i < 0 || i >= len(buf) {
+			return -1
+		}
+		switch buf[i] {
+		case ',':
+		case '}':
+			return i + 1
+		default:
+			return -1
 		}
 	}
 }

@@ -33,12 +33,13 @@ func TestQuickHead(t *testing.T) {
 	nested := strings.Repeat(`{"a":[`, quickDepth) + strings.Repeat(`]}`, quickDepth)
 	for raw, want := range map[string]bool{
 		`{}`: true,
-		`{"resourceType":"Patient","id":"1","meta":{"versionId":"2","lastUpdated":"3","tag":[{"code":"SUBSETTED"}]}}`:   true,
-		` { "id" : "1" , "a" : [ 1 , { "b" : "c\"]" } , [ ] ] , "resourceType" : "Patient" } , `:                        true,
-		`{"\u0069d":"\u0031","x":-1.5e3,"y":null}`:                                                                      true,
-		`{"meta":null,"meta":{"versionId":"1"},"meta":7}`:                                                               true,
-		`{"meta":{"versionId":1,"versionId":"a","lastUpdated":"b"},"meta":[{"versionId":"no"}],"x":{"versionId":"no"}}`: true,
-		`{"meta":{"versionId":"a"},"meta":{"versionId":{"tag":{"code":"SUBSETTED"}},"tag":{"code":"SUBSETTED"}}}`:       true,
+		`{"resourceType":"Patient","id":"1","meta":{"versionId":"2","lastUpdated":"3","tag":[{"code":"SUBSETTED"}]}}`:                       true,
+		` { "id" : "1" , "a" : [ 1 , { "b" : "c\"]" } , [ ] ] , "resourceType" : "Patient" } , `:                                            true,
+		`{"\u0069d":"\u0031","x":-1.5e3,"y":null}`:                                                                                          true,
+		`{"meta":null,"meta":{"versionId":"1"},"meta":7}`:                                                                                   true,
+		`{"meta":{"versionId":1,"versionId":"a","lastUpdated":"b"},"meta":[{"versionId":"no"}],"x":{"versionId":"no"}}`:                     true,
+		`{"meta":{"versionId":"a"},"meta":{"versionId":{"tag":{"code":"SUBSETTED"}},"tag":{"code":"SUBSETTED"}}}`:                           true,
+		`{"meta":{"versionId":"a","x":[1],"y":"z","tag":{"code":"SUBSETTED"},"lastUpdated":"b"},"meta":{"versionId":"\u0061","n":1},"x":1}`: true,
 		`{"id":"1","id":"1"}`: false, // which of them counts, head knows
 		`{"id":7}`:            false, `{"id":null}`: false, `{"a" "b"}`: false, `{"a":}`: false, `{"a":1,}`: false, `{"meta":}`: false, `{"a":[}]}`: false,
 		`{"a":"b`: false, `{"a":[1`: false, `{"a\`: false, `{"a":"\`: false, `{`: false, `{"id":"1`: false, `{"meta":{]}`: false, `{"a":{"b"}}`: true, `{"a":[1 2,,{]}`: false,
