@@ -152,7 +152,12 @@ func (r *rewriter) rewrite(raw []byte) (Rewritten, error) {
 	r.raw = raw
 	r.edits, r.made, r.contexts = r.edits[:0], r.made[:0], r.contexts[:0]
 	r.foreign, r.placesOf, r.cursor = 0, -1, -1
-	defer func() { r.raw = nil }()
+	defer func() {
+		r.raw = nil
+		if r.placesOf >= 0 {
+			r.places = jsonscan.Places{}
+		}
+	}()
 	members, found, err := r.walk()
 	if err != nil {
 		return Rewritten{}, fmt.Errorf("idspace: %w", err)
