@@ -70,7 +70,7 @@ func (r *run) look(ctx context.Context, ref string) {
 	var found []refs.Found
 	whole := false
 	if serverError("read", typ, "", resp, err) == nil && head.ResourceType == typ && head.ID == id {
-		found, whole = appendRefs(nil, raw, r.follow)
+		found, _, whole = appendRefs(nil, raw, r.follow)
 	}
 	mine := whole && r.people.judge(typ, id, found, asCompanion) == ours
 	r.mu.Lock()

@@ -62,6 +62,7 @@ type candidate struct {
 	from, to int // its references among all
 	owner    ownership
 	named    bool // it names our patient as the one it is about
+	plain    bool // see refs.AppendPlain
 	mended   *mended
 }
 
@@ -123,14 +124,14 @@ func (r *run) takeIn(b *jsonscan.Bundle, body []byte, src source) (taken, error)
 			c.mended = ms[i]
 		}
 		var whole bool
-		if found, whole = appendRefs(found, e.Resource, r.follow); !whole && src.mended == nil {
+		if found, c.plain, whole = appendRefs(found, e.Resource, r.follow); !whole && src.mended == nil {
 			if more := r.mendJSON(e, body, &src); more != nil && isTypeName(e.ResourceType) && r.identify(e) == id {
 				if c.mended == nil {
 					c.mended = new(mended)
 				}
 				c.mended.join(more)
 				c.key = identOf(e.ResourceType, id)
-				found, whole = appendRefs(found, e.Resource, r.follow)
+				found, c.plain, whole = appendRefs(found, e.Resource, r.follow)
 			}
 		}
 		switch {
@@ -239,9 +240,9 @@ func (c *Client) giveBack(mem *scratch) {
 }
 
 // appendRefs adds the references of a resource; whole is false where it is not JSON.
-func appendRefs(found []refs.Found, resource []byte, sources []refs.Source) (all []refs.Found, whole bool) {
-	all, err := refs.Append(found, resource, sources...)
-	return all, err == nil
+func appendRefs(found []refs.Found, resource []byte, sources []refs.Source) (all []refs.Found, plain, whole bool) {
+	all, plain, err := refs.AppendPlain(found, resource, sources...)
+	return all, plain, err == nil
 }
 
 // identify gives the logical id of an entry's resource: its own, else the one in its fullUrl.
@@ -375,8 +376,10 @@ func (r *run) accept(accepted []candidate, found []refs.Found, urns map[string]b
 	now := time.Now()
 	all := make([]byte, 0, size)
 	resources = make([]Resource, len(fresh))
+	plain := make([]bool, len(fresh))
 	for i, c := range fresh {
 		start := len(all)
+		plain[i] = c.plain
 		all = append(all, c.entry.Resource...)
 		var m mended
 		if c.mended != nil {
@@ -393,7 +396,7 @@ func (r *run) accept(accepted []candidate, found []refs.Found, urns map[string]b
 			Origin: Origin{Strategy: src.strategy, Op: src.op, Received: now},
 		}
 	}
-	if err := r.writer.deliver(r.ctx, resources); err != nil {
+	if err := r.writer.deliver(r.ctx, resources, plain); err != nil {
 		r.undo(resources)
 		return nil, 0, err
 	}

@@ -49,7 +49,7 @@ type writer struct {
 // delivery is resources, or something to do with the store after all that was delivered before has been put.
 type delivery struct {
 	resources []Resource
-	plain     []bool // which of them were looked at, and there is nothing: see look; nil: none
+	plain     []bool // which of them were looked at, and there is nothing: see look
 	held      int64  // bytes taken from the client's gate
 	work      work
 	last      bool // nothing comes after
@@ -98,13 +98,12 @@ func (w *writer) begin() (end func()) {
 	return func() {}
 }
 
-// deliver hands resources over. It waits while too much is in flight.
-func (w *writer) deliver(ctx context.Context, resources []Resource) error {
-	d := delivery{resources: resources}
+// deliver hands resources over, with which of them are known to be plain. It waits while too much is in flight.
+func (w *writer) deliver(ctx context.Context, resources []Resource, plain []bool) error {
+	d := delivery{resources: resources, plain: plain}
 	if !w.mostlyKnown.Load() {
-		d.plain = make([]bool, len(resources))
 		for i := range resources {
-			d.plain[i] = jsonscan.Plain(resources[i].Raw)
+			plain[i] = plain[i] || jsonscan.Plain(resources[i].Raw)
 		}
 	}
 	var n int64
@@ -279,18 +278,14 @@ func (c *collected) closeBatch() {
 // part is some of what was delivered together.
 type part struct {
 	resources []Resource
-	plain     []bool // nil: none
+	plain     []bool
 }
 
 func (b *work) add(d *delivery, from, to int) {
 	if from == to {
 		return
 	}
-	p := part{resources: d.resources[from:to]}
-	if d.plain != nil {
-		p.plain = d.plain[from:to]
-	}
-	b.parts, b.sorted = append(b.parts, p), false
+	b.parts, b.sorted = append(b.parts, part{d.resources[from:to], d.plain[from:to]}), false
 }
 
 // sort makes the resources of the parts, in the order of their keys.
@@ -305,7 +300,7 @@ func (b *work) sort() {
 	order := make([]place, 0, b.count)
 	for _, p := range b.parts {
 		for i := range p.resources {
-			order = append(order, place{&p.resources[i], p.plain != nil && p.plain[i]})
+			order = append(order, place{&p.resources[i], p.plain[i]})
 		}
 	}
 	slices.SortFunc(order, func(x, y place) int {

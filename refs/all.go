@@ -141,20 +141,29 @@ func All(raw []byte, sources ...Source) iter.Seq2[Found, error] {
 
 // Append appends to dst what [All] finds, and is faster. If the resource is broken it gives dst as it was, and the error.
 func Append(dst []Found, raw []byte, sources ...Source) ([]Found, error) {
+	all, _, err := AppendPlain(dst, raw, sources...)
+	return all, err
+}
+
+// AppendPlain is Append, and tells whether the resource says the same to every reader of JSON: no object in it has two members of one name, and no
+// escape is half of a character. plain may be false where that is so, and is never true where it is not.
+func AppendPlain(dst []Found, raw []byte, sources ...Source) (found []Found, plain bool, err error) {
 	set := setOf(sources...)
 	if len(sources) == 0 {
 		set = every
 	}
 	f := finders.Get().(*finder)
 	f.into = dst
-	err := f.run(raw, set)
-	all := f.into
-	f.into = nil
+	f.walker.Watch = true
+	err = f.run(raw, set)
+	plain = err == nil && f.walker.Plain(raw)
+	f.walker.Watch = false
+	found, f.into = f.into, nil
 	finders.Put(f)
 	if err != nil {
-		return dst, err
+		return dst, false, err
 	}
-	return all, nil
+	return found, plain, nil
 }
 
 // errStop ends a walk because the loop over All was left.

@@ -1,7 +1,6 @@
 package jsonscan
 
 import (
-	"encoding/binary"
 	"math/bits"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -35,7 +34,7 @@ func Plain(raw []byte) bool {
 				if escaped {
 					text, _ = AppendText(decoded[:0], text)
 				}
-				if top := &open[len(open)-1]; !top.add(text) {
+				if top := &open[len(open)-1]; !addName(&top.tables, hashName(text)) {
 					// One in a hundred objects with twenty members comes here without need.
 					if looks++; looks > maxLooks || hasMember(raw[top.start:i], text) {
 						return false
@@ -114,32 +113,34 @@ func hasMember(object, wanted []byte) bool {
 	return false
 }
 
-// add adds a name; false: it may be there already.
-func (n *names) add(name []byte) bool {
-	h := hashName(name)
+// addName adds a name to those of an object, by its hash; false: it may be there already.
+func addName(tables *[4]uint64, h uint64) bool {
 	b0, b1, b2, b3 := uint64(1)<<(h&63), uint64(1)<<(h>>6&63), uint64(1)<<(h>>12&63), uint64(1)<<(h>>18&63)
-	known := n.tables[0]&b0 != 0 && n.tables[1]&b1 != 0 && n.tables[2]&b2 != 0 && n.tables[3]&b3 != 0
-	n.tables[0] |= b0
-	n.tables[1] |= b1
-	n.tables[2] |= b2
-	n.tables[3] |= b3
+	known := tables[0]&b0 != 0 && tables[1]&b1 != 0 && tables[2]&b2 != 0 && tables[3]&b3 != 0
+	tables[0] |= b0
+	tables[1] |= b1
+	tables[2] |= b2
+	tables[3] |= b3
 	return !known
 }
 
-// hashName mixes all bytes of a name.
+// hashName mixes the length and the first and last eight bytes of a name, which are all there are of nearly all names.
 func hashName(name []byte) uint64 {
-	const k = 0x9E3779B97F4A7C15
-	h := uint64(len(name))
-	for len(name) >= 8 {
-		h = (bits.RotateLeft64(h, 23) ^ binary.LittleEndian.Uint64(name)) * k
-		name = name[8:]
+	var first, last uint64
+	if n := len(name); n >= 8 {
+		first, last = load8(name, 0), load8(name, n-8)
+	} else {
+		for i, c := range name {
+			first |= uint64(c) << (8 * i)
+		}
 	}
-	var last uint64
-	for i, c := range name {
-		last |= uint64(c) << (8 * i)
-	}
-	h = (bits.RotateLeft64(h, 23) ^ last) * k
-	return h >> 32
+	return mixName(len(name), first, last)
+}
+
+// mixName is hashName by what it looks at; last is 0 for names of less than eight bytes.
+func mixName(length int, first, last uint64) uint64 {
+	high, low := bits.Mul64(first^0x9E3779B97F4A7C15, last^uint64(length)^0xC2B2AE3D27D4EB4F) //nolint:gosec // lengths are not negative.
+	return high ^ low
 }
 
 // HasHalf tells whether an escape in the inside of a string is half of a character, or none of JSON's that begins with u.

@@ -28,18 +28,25 @@ func TestPlain(t *testing.T) {
 		if got := jsonscan.Plain([]byte(text)); got != want {
 			t.Errorf("%.80s: %v", text, got)
 		}
+		w := jsonscan.Walker{Watch: true}
+		if err := w.Walk([]byte(text), nil, nil); err != nil || w.Plain([]byte(text)) && !want {
+			t.Errorf("%.80s: the Walker takes it for plain, %v", text, err)
+		}
 	}
 }
 
 // What is not plain is never taken for plain; what breaks the grammar may be either.
 func FuzzPlain(f *testing.F) {
-	for _, seed := range []string{`{"a":1,"a":2}`, `{"a":{"b":"\ud800"}}`, `[{"a":1},{"a":2}]`, `{"a":"\\","b":[]}`} {
+	for _, seed := range []string{`{"a":1,"a":2}`, `{"a":{"b":"\ud800"}}`, `[{"a":1},{"a":2}]`, `{"a":"\\","b":[]}`, `"\ud800"`} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		if jsonscan.Valid(raw) != nil {
 			_ = jsonscan.Plain(raw)
 			return
+		}
+		if w := (jsonscan.Walker{Watch: true}); w.Walk(raw, nil, nil) == nil && w.Plain(raw) && !jsonscan.Plain(raw) {
+			t.Error("plain for a Walker alone")
 		}
 		found, err := jsonrepair.Scan(raw, jsonrepair.Options{Names: true})
 		if err == nil && len(found.Fixes) > 0 && jsonscan.Plain(raw) {
@@ -66,6 +73,28 @@ func BenchmarkPlain(b *testing.B) {
 			jsonscan.Plain(raw)
 		}
 	}
+}
+
+// How often a Walker doubts what is plain: each time costs as much as Plain.
+func BenchmarkWatch(b *testing.B) {
+	all := resources(b)
+	var size int64
+	doubts := 0
+	w := jsonscan.Walker{Watch: true}
+	for _, raw := range all {
+		size += int64(len(raw))
+		if err := w.Walk(raw, nil, nil); err != nil || !w.Plain(raw) {
+			doubts++
+		}
+	}
+	b.SetBytes(size)
+	b.ReportAllocs()
+	for b.Loop() {
+		for _, raw := range all {
+			_ = w.Walk(raw, nil, nil)
+		}
+	}
+	b.ReportMetric(float64(doubts)/float64(len(all)), "doubts/resource")
 }
 
 func BenchmarkValid(b *testing.B) {

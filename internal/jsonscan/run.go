@@ -52,6 +52,31 @@ name: // the quote of which is raw[i]
 	}
 	top.nameStart, top.nameEnd = i+1, end
 	top.escaped, top.meaning = false, meansUnknown
+	if w.Watch {
+		var first, last uint64
+		n := end - 1 - i
+		if i >= 0 && i+1 < len(raw)-7 {
+			if first = load8(raw, i+1); n < 8 {
+				first &= 1<<(8*n&63) - 1
+			} else if end >= 8 && end-8 < len(raw)-7 {
+				last = load8(raw, end-8)
+			}
+		} else { // near the end
+			for j, c := range raw[i+1 : end] {
+				first |= uint64(c) << (8 * j)
+			}
+		}
+		h := mixName(n, first, last)
+		tables := &w.names[depth-1]
+		b0, b1, b2, b3 := uint64(1)<<(h&63), uint64(1)<<(h>>6&63), uint64(1)<<(h>>12&63), uint64(1)<<(h>>18&63)
+		if tables[0]&b0 != 0 && tables[1]&b1 != 0 && tables[2]&b2 != 0 && tables[3]&b3 != 0 {
+			w.doubt = true
+		}
+		tables[0] |= b0
+		tables[1] |= b1
+		tables[2] |= b2
+		tables[3] |= b3
+	}
 	if depth == 1 && w.listing {
 		listed := w.Listed == nil || w.Listed.may(raw[i+1:end])
 		n := len(w.members)
@@ -102,6 +127,9 @@ value: // at raw[i]
 		*top = level{start: i}
 		i = end
 		if c == '{' {
+			if w.Watch {
+				w.names[depth-1] = [4]uint64{}
+			}
 			goto name
 		}
 		top.array, top.nameStart, top.nameEnd, top.escaped = true, outer.nameStart, outer.nameEnd, outer.escaped
@@ -178,7 +206,7 @@ text: // the quote of which is raw[i]
 			w.open = depth
 			return i, atValue
 		}
-		escaped = true
+		escaped, w.escapes = true, true
 	}
 	if uint(end) >= uint(len(raw)) || raw[end] != '"' {
 		w.open = depth

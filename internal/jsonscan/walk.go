@@ -12,6 +12,9 @@ type Walker struct {
 	// Listed, if it is set, holds the names of members that WalkMembers is asked for. It then leaves out nearly all others.
 	Listed *Names
 
+	// Watch has the names and escapes of a text looked at on the way, so that Plain can be asked afterwards.
+	Watch bool
+
 	raw    []byte
 	levels []level // space for them
 	open   int     // how many of them are, while visit is called
@@ -24,6 +27,10 @@ type Walker struct {
 	asking  bool // strings are asked for
 	finding bool // in found, and not by visit
 	found   []Found
+
+	doubt   bool          // with Watch: a name may stand twice in an object
+	escapes bool          // there are escapes that may be halves of characters
+	names   [24][4]uint64 // those of the objects that are open, each as in names of plain.go
 
 	ahead        int // where the string ends that run has stopped at
 	aheadEscaped bool
@@ -139,10 +146,12 @@ func (w *Walker) walk(want func(key []byte) bool, visit func(f *Field) error) er
 		at      place
 	)
 	w.asking = w.finding || visit != nil && want != nil
+	w.doubt, w.escapes = false, false
 	if i >= len(raw) {
 		return endAt(len(raw))
 	}
 	if raw[i] != '{' && raw[i] != '[' {
+		w.doubt = true // no resource is that.
 		return scalar(raw, i)
 	}
 
@@ -156,6 +165,9 @@ open: // the level that opens at raw[i]
 	depth++
 	top = &w.levels[depth-1]
 	*top = level{start: i, array: raw[i] == '['}
+	if w.Watch && depth <= len(w.names) {
+		w.names[depth-1] = [4]uint64{}
+	}
 	if top.array && depth > 1 {
 		outer := &w.levels[depth-2]
 		top.nameStart, top.nameEnd, top.escaped = outer.nameStart, outer.nameEnd, outer.escaped
@@ -182,6 +194,9 @@ name: // of a member, at raw[i]
 		return stringError(raw, i+1)
 	}
 	top.nameStart, top.nameEnd, top.escaped, top.meaning = i+1, end-1, escaped, meansUnknown
+	if w.Watch {
+		w.watch(depth, raw[i+1:end-1], escaped)
+	}
 	if i = skipSpace(raw, end); i >= len(raw) {
 		return endAt(len(raw))
 	}
@@ -204,6 +219,7 @@ value: // of which raw[i] must be the first byte
 		if end, escaped = strictString(raw, i+1); end < 0 {
 			return stringError(raw, i+1)
 		}
+		w.escapes = w.escapes || escaped
 		if w.open = depth; w.asking && w.likely(top) {
 			if err := w.meet(i, end, escaped, want, visit); err != nil {
 				return err
@@ -274,6 +290,23 @@ pop: // the level that closes at raw[i]
 		return syntaxAt(i, "data after the value")
 	}
 	return nil
+}
+
+// watch looks at a name that run has left to walk.
+func (w *Walker) watch(depth int, name []byte, escaped bool) {
+	if escaped || depth > len(w.names) {
+		w.doubt = true // these are rare: it is not worth while to look closer.
+		return
+	}
+	h := hashName(name)
+	n := &w.names[depth-1]
+	w.doubt = !addName(n, h) || w.doubt
+}
+
+// Plain tells of the text that was walked last, with Watch and without an error, what the function Plain does. It doubts more: also where a
+// name has escapes, or stands on a level that is beyond the first few.
+func (w *Walker) Plain(raw []byte) bool {
+	return !w.doubt && (!w.escapes || !HasHalf(raw))
 }
 
 // likely tells whether the strings that stand directly on a level may be asked for.
