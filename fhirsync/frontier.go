@@ -31,7 +31,8 @@ type frontier struct {
 	versions      map[ident]string      // the current version of what has come, where named versions are asked for
 	versionMisses int                   // named versions in a row that were not there
 	naming        naming                // who names what
-	lists         map[string]int        // by type: ids of one search, where that was lowered in this sync
+	lately        lately
+	lists         map[string]int // by type: ids of one search, where that was lowered in this sync
 }
 
 // away is an absolute reference and how often it was met.
@@ -74,12 +75,31 @@ func newFrontier(r *run) frontier {
 	}
 }
 
+// lately are targets of which was found lately that they have come: the same encounter is named again and again, and to look costs more than to compare.
+type lately [256]target
+
+type target struct{ typ, id string }
+
+// at gives the place of a target.
+func (l *lately) at(t *refs.Target) *target {
+	var h byte
+	for i := max(0, len(t.ID)-4); i < len(t.ID); i++ {
+		h = h*31 + t.ID[i]
+	}
+	return &l[h]
+}
+
 // held tells whether a target need not be asked for: it has come, or was found not to be there. The caller holds run.mu.
 func (r *run) held(t *refs.Target) bool {
 	if t.Version != "" {
 		return r.front.versions[identOf(t.Type, t.ID)] == t.Version
 	}
+	known := r.front.lately.at(t)
+	if known.id == t.ID && known.typ == t.Type {
+		return true
+	}
 	if r.isHere(identOf(t.Type, t.ID)) {
+		*known = target{t.Type, t.ID}
 		return true
 	}
 	m := r.front.gone[t.Type+"/"+t.ID]

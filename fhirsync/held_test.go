@@ -2,8 +2,10 @@ package fhirsync_test
 
 import (
 	"context"
+	"crypto/sha256"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 
@@ -112,6 +114,66 @@ func TestAStoreThatTellsWhatItHadIsAskedForLess(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// hashing is a store that looks whether RawDigest tells the truth.
+type hashing struct {
+	*memstore.Store
+	wrong, right, repaired atomic.Int64
+}
+
+func (h *hashing) Put(ctx context.Context, b fhirsync.Batch) error {
+	for _, r := range b.Resources {
+		if fhirsync.RawDigest(ctx, r.Raw) != sha256.Sum256(r.Raw) || fhirsync.RawDigest(ctx, r.Raw[1:]) != sha256.Sum256(r.Raw[1:]) {
+			h.wrong.Add(1)
+		}
+		h.right.Add(1)
+		if r.Original != nil {
+			h.repaired.Add(1)
+		}
+	}
+	return h.Store.Put(ctx, b)
+}
+
+// RawDigest is that of the bytes that a store gets, whatever was repaired of them and whatever wrappers made of them.
+func TestRawDigest(t *testing.T) {
+	t.Parallel()
+	rec := fhirtest.Generate(fhirtest.Options{Seed: 23, Size: 300})
+	srv := fhirtest.NewServer(rec)
+	srv.Inject(fhirtest.OddResources(`"\ud800"`).For("Observation"))
+	space, err := idspace.New(idspace.Options{Name: "payer", Bases: []string{srv.BaseURL()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, wrap := range map[string]func(s fhirsync.Store) fhirsync.Store{
+		"alone":      func(s fhirsync.Store) fhirsync.Store { return s },
+		"namespaced": func(s fhirsync.Store) fhirsync.Store { return fhirsync.Namespaced(s, space) },
+		"other digests": func(s fhirsync.Store) fhirsync.Store {
+			return fhirsync.StoreFunc(func(ctx context.Context, b fhirsync.Batch) error {
+				b.Resources = slices.Clone(b.Resources)
+				for i := range b.Resources {
+					b.Resources[i].Digest[0]++
+				}
+				return s.Put(ctx, b)
+			})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := &hashing{Store: new(memstore.Store)}
+			rep, err := newClient(t, srv, fhirsync.Config{Limit: ratelimit.Policy{Rate: -1}}).Sync(t.Context(), fhirsync.Server{Name: "payer", BaseURL: srv.BaseURL()}, rec.PatientID, wrap(s), nil)
+			if err != nil {
+				t.Fatalf("%v\n%s", err, rep)
+			}
+			if s.wrong.Load() > 0 || s.right.Load() == 0 || s.repaired.Load() == 0 {
+				t.Errorf("%d of %d digests are wrong, %d were repaired", s.wrong.Load(), s.right.Load(), s.repaired.Load())
+			}
+		})
+	}
+	raw := []byte("{}")
+	if fhirsync.RawDigest(t.Context(), raw) != sha256.Sum256(raw) || fhirsync.RawDigest(t.Context(), nil) != sha256.Sum256(nil) {
+		t.Error("outside of a sync it is another one")
 	}
 }
 

@@ -476,6 +476,7 @@ func (r *run) undo(resources []Resource) {
 	defer r.mu.Unlock()
 	r.ledger.mu.Lock()
 	defer r.ledger.mu.Unlock()
+	r.front.lately = lately{}
 	for i := range resources {
 		delete(r.seen, identOf(resources[i].Type, resources[i].ID))
 		r.ledger.typ(resources[i].Type).Received--

@@ -70,7 +70,7 @@ type work struct {
 }
 
 // readyBatches is how many batches are made ahead of the store.
-const readyBatches = 2
+const readyBatches = 4
 
 func newWriter(r *run, store Store) *writer {
 	return &writer{
@@ -400,6 +400,7 @@ func (w *writer) put(ctx context.Context, b work) {
 func (w *writer) hand(ctx context.Context, batch Batch, asked bool) (held map[Key]bool, err error) {
 	var mu sync.Mutex
 	tells, tries := false, 0
+	ctx = context.WithValue(ctx, asCameKey{}, asCameOf(batch.Resources))
 	err = w.try(ctx, func() error {
 		mu.Lock()
 		tells, held = false, nil

@@ -74,7 +74,7 @@ func run(ctx context.Context, out io.Writer, file string) error {
 		spaces = append(spaces, space)
 	}
 
-	db, err := sql.Open("sqlite", "file:"+file+"?_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)&_pragma=page_size(16384)")
+	db, err := sql.Open("sqlite", "file:"+file+"?_journal_mode=WAL&_synchronous=NORMAL&_pragma=page_size(16384)")
 	if err != nil {
 		return err
 	}

@@ -50,7 +50,7 @@ func run(ctx context.Context, out io.Writer, file string) error {
 	defer stop()
 
 	// Write-ahead logging lets others read while a sync writes; larger pages suit resources.
-	db, err := sql.Open("sqlite", "file:"+file+"?_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)&_pragma=page_size(16384)")
+	db, err := sql.Open("sqlite", "file:"+file+"?_journal_mode=WAL&_synchronous=NORMAL&_pragma=page_size(16384)")
 	if err != nil {
 		return err
 	}

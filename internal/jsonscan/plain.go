@@ -1,6 +1,7 @@
 package jsonscan
 
 import (
+	"bytes"
 	"math/bits"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -146,10 +147,11 @@ func mixName(length int, first, last uint64) uint64 {
 // HasHalf tells whether an escape in the inside of a string is half of a character, or none of JSON's that begins with u.
 func HasHalf(text []byte) bool {
 	for i := 0; i+1 < len(text); i++ {
-		if text[i] != '\\' {
-			continue
+		next := bytes.IndexByte(text[i:], '\\')
+		if next < 0 || i+next+1 >= len(text) {
+			return false
 		}
-		i++
+		i += next + 1
 		if text[i] != 'u' {
 			continue
 		}

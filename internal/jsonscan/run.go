@@ -201,12 +201,13 @@ text: // the quote of which is raw[i]
 		case unescaped[c] != 0:
 			end += 2
 		case c == 'u' && hexDigits[raw[end+2]]&hexDigits[raw[end+3]]&hexDigits[raw[end+4]]&hexDigits[raw[end+5]] != 0:
+			w.escapes = w.escapes || raw[end+2]|0x20 == 'd' && raw[end+3] >= '8'
 			end += 6
 		default:
 			w.open = depth
 			return i, atValue
 		}
-		escaped, w.escapes = true, true
+		escaped = true
 	}
 	if uint(end) >= uint(len(raw)) || raw[end] != '"' {
 		w.open = depth

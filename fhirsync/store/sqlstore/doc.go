@@ -1,7 +1,7 @@
 // Package sqlstore keeps resources in a SQLite or PostgreSQL database that the caller opens, with a driver of the caller's choice: this
 // package imports none.
 //
-//	db, err := sql.Open("sqlite", "file:records.db?_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)&_pragma=page_size(16384)")
+//	db, err := sql.Open("sqlite", "file:records.db?_journal_mode=WAL&_synchronous=NORMAL&_pragma=page_size(16384)")
 //	...
 //	store, err := sqlstore.Open(ctx, db, sqlstore.SQLite, nil)
 //	...
@@ -56,8 +56,10 @@
 //
 // # Databases
 //
-// SQLite 3.35 or newer. Write-ahead logging lets readers and the writer work at the same time, a page_size of 16384 is faster for
-// resources than the default; synchronous must not be OFF. A database in memory needs db.SetMaxOpenConns(1), else each connection has its
+// SQLite 3.35 or newer. Write-ahead logging lets readers and the writer work at the same time, and a page_size of 16384 is faster for
+// resources than the default by a third. It must be set before journal_mode is, on a database that is empty: modernc.org/sqlite has the order right with
+// the parameters above, and not with _pragma=journal_mode(WAL), which it would carry out first. What the log holds is copied into the database beside
+// the writer, over a second connection if there is one: the log becomes up to four times as long as wal_autocheckpoint says. synchronous must not be OFF. A database in memory needs db.SetMaxOpenConns(1), else each connection has its
 // own. Writers of one Store wait for each other here, and for other processes' by trying again.
 //
 // PostgreSQL 12 or newer, with the encoding UTF8. Statements work with any driver that hands strings to the server as text. Deadlocks

@@ -2,11 +2,9 @@ package sqlstore
 
 import (
 	"context"
-	"crypto/sha256"
 	"database/sql"
 	"errors"
 	"fmt"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -74,13 +72,19 @@ func (s *Store) Put(ctx context.Context, batch fhirsync.Batch) error {
 // putRows writes rows in one transaction: all of them or none.
 func (s *Store) putRows(ctx context.Context, batch fhirsync.Batch, rows []*row) error {
 	var done Stats
-	err := s.write(ctx, func(ctx context.Context, tx querier) (err error) {
+	err := s.writeAs(ctx, &s.checkpoints, func(ctx context.Context, tx querier) (err error) {
 		for i := range rows {
 			rows[i].no, rows[i].held = 0, false
 		}
 		p := putting{s: s, tx: tx, now: timestamp(time.Now())}
 		err = p.put(ctx, batch, rows)
 		done = p.done
+		if s.dialect == SQLite {
+			s.checkpoints.pending = 0
+			for _, r := range p.written {
+				s.checkpoints.pending += int64(len(r.Raw)) + rowBytes
+			}
+		}
 		return err
 	})
 	if err != nil {
@@ -125,24 +129,10 @@ func (s *Store) rows(batch fhirsync.Batch) ([]*row, error) {
 	return rows, nil
 }
 
-// digest looks at the bodies, which takes a twentieth of the time of Put: on all processors, because the database waits for it.
-func digest(rows []*row) {
-	const few = 64
-	each := max(few, 1+(len(rows)-1)/runtime.GOMAXPROCS(0))
-	var wg sync.WaitGroup
-	for part := range slices.Chunk(rows, each) {
-		if len(rows) <= each {
-			digestEach(part)
-			continue
-		}
-		wg.Go(func() { digestEach(part) })
-	}
-	wg.Wait()
-}
-
-func digestEach(rows []*row) {
+// digest looks at the bodies.
+func digest(ctx context.Context, rows []*row) {
 	for _, r := range rows {
-		r.body = sha256.Sum256(r.Raw)
+		r.body = fhirsync.RawDigest(ctx, r.Raw)
 	}
 }
 
@@ -173,9 +163,9 @@ func (p *putting) put(ctx context.Context, batch fhirsync.Batch, rows []*row) er
 	}
 	rest := rows // of which members are still to be written
 	if p.s.sql.insertOwn == "" || p.s.edges {
-		digest(rows)
+		digest(ctx, rows)
 	} else {
-		digest(there)
+		digest(ctx, there)
 		left, err := p.insertOwn(ctx, patient, run, missing)
 		if err != nil {
 			return err
@@ -408,7 +398,7 @@ func (p *putting) insertOwn(ctx context.Context, patient, run int64, rows []*row
 	defer close(stop)
 	wg.Go(func() {
 		for _, part := range parts {
-			digestEach(part)
+			digest(ctx, part)
 			select {
 			case ready <- p.columns(part):
 			case <-stop:

@@ -63,6 +63,7 @@ type Store struct {
 	history                     historyStatements
 	contents                    contentStatements
 	writing                     chan struct{} // SQLite has one writer: it is better to wait here than in the database. nil for the others
+	checkpoints                 checkpoints
 	stats                       counters
 }
 
@@ -160,6 +161,11 @@ func Open(ctx context.Context, db *sql.DB, dialect Dialect, opts *Options) (*Sto
 	s.history, s.contents = newHistoryStatements(dialect, table), newContentStatements(dialect, table)
 	if err := s.migrate(ctx, o, table); err != nil {
 		return nil, fmt.Errorf("sqlstore: open: %w", err)
+	}
+	if dialect == SQLite {
+		if err := s.checkpoints.find(ctx, s); err != nil {
+			return nil, fmt.Errorf("sqlstore: open: %w", err)
+		}
 	}
 	return s, nil
 }

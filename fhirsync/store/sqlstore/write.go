@@ -26,6 +26,11 @@ const (
 
 // write runs fn in a transaction, and again if that met another one's. fn must set all it changes anew each time.
 func (s *Store) write(ctx context.Context, fn func(ctx context.Context, tx querier) error) error {
+	return s.writeAs(ctx, nil, fn)
+}
+
+// writeAs is write. What fn writes is counted by c, if there is one.
+func (s *Store) writeAs(ctx context.Context, c *checkpoints, fn func(ctx context.Context, tx querier) error) error {
 	if s.writing != nil {
 		select {
 		case s.writing <- struct{}{}:
@@ -36,7 +41,7 @@ func (s *Store) write(ctx context.Context, fn func(ctx context.Context, tx queri
 	}
 	return s.retry(ctx, func() error {
 		if s.dialect == SQLite {
-			return s.immediate(ctx, fn)
+			return s.immediate(ctx, c, fn)
 		}
 		return s.transaction(ctx, fn)
 	})
@@ -76,12 +81,23 @@ func (s *Store) transaction(ctx context.Context, fn func(ctx context.Context, tx
 
 // immediate is a transaction that may write from its first statement on. BEGIN alone, which is what database/sql says, takes the right to
 // write later, and then fails at once if somebody else has written in between.
-func (s *Store) immediate(ctx context.Context, fn func(ctx context.Context, tx querier) error) error {
+func (s *Store) immediate(ctx context.Context, c *checkpoints, fn func(ctx context.Context, tx querier) error) error {
 	conn, err := s.db.Conn(ctx)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = conn.Close() }() // it only goes back to the pool.
+	if c != nil {
+		undo, err := c.hold(ctx, conn)
+		if err != nil {
+			return err
+		}
+		defer func() {
+			if undo() != nil {
+				_ = conn.Raw(func(any) error { return driver.ErrBadConn }) // it must not stay like this; its error is the one given to it.
+			}
+		}()
+	}
 	if _, err := conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
 		s.rollback(conn)
 		return err
@@ -97,6 +113,9 @@ func (s *Store) immediate(ctx context.Context, fn func(ctx context.Context, tx q
 	if _, err := conn.ExecContext(context.WithoutCancel(ctx), "COMMIT"); err != nil {
 		s.rollback(conn)
 		return err
+	}
+	if c != nil {
+		c.wrote(s)
 	}
 	return nil
 }

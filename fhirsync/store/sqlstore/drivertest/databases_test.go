@@ -60,7 +60,7 @@ func forEach(t *testing.T, test func(p place)) {
 	}
 }
 
-const pragmas = "?_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)&_pragma=page_size(16384)"
+const pragmas = "?_journal_mode=WAL&_synchronous=NORMAL&_pragma=page_size(16384)"
 
 func newPgx(tb testing.TB) database {
 	tb.Helper()
