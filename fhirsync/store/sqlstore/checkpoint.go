@@ -66,6 +66,13 @@ func (c *checkpoints) hold(ctx context.Context, tx querier) (undo func() error, 
 	}, nil
 }
 
+// counts notes about how many bytes the transaction writes that is open.
+func (s *Store) counts(bytes int64) {
+	if s.dialect == SQLite { // which has one writer
+		s.checkpoints.pending = bytes
+	}
+}
+
 // wrote notes that the transaction has ended well, and begins one where it is time for it.
 func (c *checkpoints) wrote(s *Store) {
 	bytes := c.pending

@@ -79,12 +79,11 @@ func (s *Store) putRows(ctx context.Context, batch fhirsync.Batch, rows []*row) 
 		p := putting{s: s, tx: tx, now: timestamp(time.Now())}
 		err = p.put(ctx, batch, rows)
 		done = p.done
-		if s.dialect == SQLite {
-			s.checkpoints.pending = 0
-			for _, r := range p.written {
-				s.checkpoints.pending += int64(len(r.Raw)) + rowBytes
-			}
+		bytes := int64(0)
+		for _, r := range p.written {
+			bytes += int64(len(r.Raw)) + rowBytes
 		}
+		s.counts(bytes)
 		return err
 	})
 	if err != nil {

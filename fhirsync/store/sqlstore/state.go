@@ -42,7 +42,9 @@ func (s *Store) SaveState(ctx context.Context, key string, state []byte, rev str
 	if state != nil {
 		next = rand.Text() // never the same again, whatever was deleted in between.
 	}
-	err := s.write(ctx, func(ctx context.Context, tx querier) error {
+	// A state is saved at the end of a sync, which need not wait for the log.
+	err := s.writeAs(ctx, &s.checkpoints, func(ctx context.Context, tx querier) error {
+		s.counts(int64(len(state)))
 		if state == nil && rev == "" {
 			var was []byte
 			var wasRev string
