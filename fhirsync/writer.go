@@ -269,7 +269,8 @@ func (c *collected) take(d delivery) {
 // closeBatch ends the batch that is open, if there is one.
 func (c *collected) closeBatch() {
 	if c.open.count > 0 {
-		c.open.sort() // here and not while the store waits for it.
+		c.open.sort()      // here and not while the store waits for it.
+		c.open.parts = nil // nothing more comes.
 		c.queue = append(c.queue, c.open)
 		c.open = work{}
 	}
