@@ -47,8 +47,8 @@ func (c *checkpoints) find(ctx context.Context, s *Store) error {
 	return nil
 }
 
-// hold keeps the connection from doing it in its next COMMIT. What it gives undoes that: the connection is the caller's, who may use it for
-// other things.
+// hold keeps the connection from doing it in its next COMMIT. What it gives undoes that, and must be called after an error too: the connection is
+// the caller's, who may use it for other things.
 func (c *checkpoints) hold(ctx context.Context, tx querier) (undo func() error, err error) {
 	switch {
 	case c.pages == 0:
@@ -57,13 +57,12 @@ func (c *checkpoints) hold(ctx context.Context, tx querier) (undo func() error, 
 		c.busy.Lock() // while another one is at it, the COMMIT would leave it.
 		return func() error { c.busy.Unlock(); return nil }, nil
 	}
-	if _, err := tx.ExecContext(ctx, `PRAGMA wal_autocheckpoint = 0`); err != nil {
-		return nil, err
-	}
+	ctx = context.WithoutCancel(ctx) // neither takes long, and a driver that is called off may have done it all the same.
+	_, err = tx.ExecContext(ctx, `PRAGMA wal_autocheckpoint = 0`)
 	return func() error {
-		_, err := tx.ExecContext(context.WithoutCancel(ctx), fmt.Sprintf(`PRAGMA wal_autocheckpoint = %d`, c.pages))
+		_, err := tx.ExecContext(ctx, fmt.Sprintf(`PRAGMA wal_autocheckpoint = %d`, c.pages))
 		return err
-	}, nil
+	}, err
 }
 
 // counts notes about how many bytes the transaction writes that is open.

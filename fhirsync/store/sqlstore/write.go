@@ -89,14 +89,14 @@ func (s *Store) immediate(ctx context.Context, c *checkpoints, fn func(ctx conte
 	defer func() { _ = conn.Close() }() // it only goes back to the pool.
 	if c != nil {
 		undo, err := c.hold(ctx, conn)
-		if err != nil {
-			return err
-		}
 		defer func() {
 			if undo() != nil {
 				_ = conn.Raw(func(any) error { return driver.ErrBadConn }) // it must not stay like this; its error is the one given to it.
 			}
 		}()
+		if err != nil {
+			return err
+		}
 	}
 	if _, err := conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
 		s.rollback(conn)
