@@ -313,51 +313,6 @@ func nullable(s string) any {
 	return s
 }
 
-// columns are many rows as one parameter per column. Bodies and digests are one after the other in one binary value each: arrays of
-// binary values are different in every driver, or twice as long as text.
-type columns struct {
-	server, typ, id, version, updated, offset, length, nos list
-	digests, bodies, bodyDigests                           []byte
-}
-
-func (p *putting) columns(rows []*row) *columns {
-	c := &columns{}
-	size := 0
-	for _, r := range rows {
-		size += len(r.Raw)
-	}
-	single := len(rows) == 1
-	if !single {
-		c.bodies = make([]byte, 0, size)
-	}
-	for _, l := range []*list{&c.server, &c.typ, &c.id, &c.version, &c.updated, &c.offset, &c.length, &c.nos} {
-		l.dialect = p.s.dialect
-	}
-	at := int64(1)
-	for _, r := range rows {
-		c.server.text(r.server)
-		c.typ.text(r.typ)
-		c.id.text(r.id)
-		c.version.text(toText(r.VersionID))
-		c.updated.text(timestamp(r.LastUpdated))
-		c.offset.int(at)
-		c.length.int(int64(len(r.Raw)))
-		c.nos.int(r.no)
-		c.digests = append(c.digests, r.Digest[:]...)
-		c.bodyDigests = append(c.bodyDigests, r.body[:]...)
-		if single {
-			c.bodies = r.Raw // it may be large: no copy.
-		} else {
-			c.bodies = append(c.bodies, r.Raw...)
-		}
-		at += int64(len(r.Raw))
-	}
-	if c.bodies == nil {
-		c.bodies = []byte{}
-	}
-	return c
-}
-
 func (p *putting) insertMany(ctx context.Context, rows []*row) error {
 	byKey := make(map[fhirsync.Key]*row, len(rows))
 	for _, r := range rows {
@@ -428,14 +383,6 @@ func (p *putting) insertOwn(ctx context.Context, patient, run int64, rows []*row
 		}
 	}
 	return left, nil
-}
-
-// inserted gives the parameters of an insert, without those that are the same for all rows.
-func (c *columns) inserted() []any {
-	return []any{
-		c.server.String(), c.typ.String(), c.id.String(), c.version.String(), c.updated.String(), c.offset.String(), c.length.String(),
-		c.digests, c.bodyDigests, c.bodies,
-	}
 }
 
 // compare looks at rows that are there, locks them against other transactions, and tells which of them are to be replaced and which are
@@ -521,98 +468,4 @@ func (p *putting) members(ctx context.Context, patient, run int64, rows []*row) 
 	}
 	_, err := p.tx.ExecContext(ctx, p.s.sql.members, patient, l.String(), p.now, run)
 	return err
-}
-
-// chunks cuts rows into what one statement takes.
-func chunks(rows []*row, most int) [][]*row {
-	var out [][]*row
-	from, size := 0, 0
-	for i, r := range rows {
-		if i > from && (i-from == most || size+len(r.Raw) > chunkBytes) {
-			out = append(out, rows[from:i])
-			from, size = i, 0
-		}
-		size += len(r.Raw)
-	}
-	if from < len(rows) {
-		out = append(out, rows[from:])
-	}
-	return out
-}
-
-// Holds tells which resources were put last with these digests.
-func (s *Store) Holds(ctx context.Context, keys []fhirsync.Key, digests [][32]byte) ([]bool, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	if len(keys) != len(digests) {
-		return nil, fmt.Errorf("sqlstore: %d keys and %d digests", len(keys), len(digests))
-	}
-	out := make([]bool, len(keys))
-	for from := 0; from < len(keys); {
-		part, args := s.holdsPart(keys[from:])
-		err := s.retry(ctx, func() error {
-			return scan(ctx, s.db, s.sql.holds, args, func(scan func(...any) error) error {
-				var at int
-				var digest []byte
-				if err := scan(&at, &digest); err != nil {
-					return err
-				}
-				out[from+at] = string(digest) == string(digests[from+at][:])
-				return nil
-			})
-		})
-		if err != nil {
-			return nil, fmt.Errorf("sqlstore: holds: %w", err)
-		}
-		from += len(part)
-	}
-	return out, nil
-}
-
-// holdsPart gives the keys, from the first on, that one statement asks for, and its parameters.
-func (s *Store) holdsPart(keys []fhirsync.Key) ([]fhirsync.Key, []any) {
-	part := keys[:min(chunkRows, len(keys))]
-	if s.dialect == Postgres {
-		return part, s.keys(len(part), func(i int) (string, string, string) {
-			return toText(part[i].Server), toText(part[i].Type), toText(part[i].ID)
-		})
-	}
-	ids := list{dialect: SQLite}
-	for i, k := range part {
-		if k.Server != part[0].Server || k.Type != part[0].Type {
-			part = part[:i]
-			break
-		}
-		ids.text(toText(k.ID))
-	}
-	return part, []any{toText(part[0].Server), toText(part[0].Type), ids.String()}
-}
-
-// Seen tells which resources this run has put, as long as no other run of the same patient has put them since, and no longer than a week.
-func (s *Store) Seen(ctx context.Context, run string, keys []fhirsync.Key) ([]bool, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	out := make([]bool, len(keys))
-	for from := 0; from < len(keys); from += chunkRows {
-		part := keys[from:min(from+chunkRows, len(keys))]
-		args := s.keys(len(part), func(i int) (string, string, string) {
-			return toText(part[i].Server), toText(part[i].Type), toText(part[i].ID)
-		})
-		err := s.retry(ctx, func() error {
-			return scan(ctx, s.db, s.sql.seen, append(args, toText(run)), func(scan func(...any) error) error {
-				var at int
-				err := scan(&at)
-				if err == nil {
-					out[from+at] = true
-				}
-				return err
-			})
-		})
-		if err != nil {
-			return nil, fmt.Errorf("sqlstore: seen: %w", err)
-		}
-	}
-	return out, nil
 }
