@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -15,13 +14,13 @@ import (
 // As long as the writer goes on meanwhile the log cannot begin anew, and grows. So where it has become several times as long as SQLite would let it,
 // the next COMMIT does what is left of it, as ever. https://www.sqlite.org/wal.html#avoiding_excessively_large_wal_files
 type checkpoints struct {
-	pages   int64       // in the log, from which SQLite does it by itself; 0: it is not done beside
-	bytes   int64       // the same in bytes
-	pending int64       // about how much the transaction writes that is open. Guarded by Store.writing, as are the next two
-	written int64       // how much was written since one was begun
-	whole   int64       // and since a COMMIT has done it
-	begun   atomic.Bool // one is on its way
-	busy    sync.Mutex  // held by who does it, and has a connection
+	pages   int64         // in the log, from which SQLite does it by itself; 0: it is not done beside
+	bytes   int64         // the same in bytes
+	pending int64         // about how much the transaction writes that is open. Guarded by Store.writing, as are the next two
+	written int64         // how much was written since one was begun
+	whole   int64         // and since a COMMIT has done it
+	begun   atomic.Bool   // one is on its way
+	busy    chan struct{} // held by who does it, and has a connection
 }
 
 // rowBytes is about what a row takes beside its body, indexes included.
@@ -43,7 +42,7 @@ func (c *checkpoints) find(ctx context.Context, s *Store) error {
 	if _, err := one(ctx, s.db, `PRAGMA page_size`, nil, &size); err != nil {
 		return err
 	}
-	c.pages, c.bytes = max(pages, 0), max(pages, 0)*size
+	c.pages, c.bytes, c.busy = max(pages, 0), max(pages, 0)*size, make(chan struct{}, 1)
 	return nil
 }
 
@@ -54,8 +53,12 @@ func (c *checkpoints) hold(ctx context.Context, tx querier) (undo func() error, 
 	case c.pages == 0:
 		return func() error { return nil }, nil
 	case c.whole >= most*c.bytes:
-		c.busy.Lock() // while another one is at it, the COMMIT would leave it.
-		return func() error { c.busy.Unlock(); return nil }, nil
+		select { // while another one is at it, the COMMIT would leave it.
+		case c.busy <- struct{}{}:
+			return func() error { <-c.busy; return nil }, nil
+		case <-ctx.Done():
+			return func() error { return nil }, context.Cause(ctx)
+		}
 	}
 	ctx = context.WithoutCancel(ctx) // neither takes long, and a driver that is called off may have done it all the same.
 	_, err = tx.ExecContext(ctx, `PRAGMA wal_autocheckpoint = 0`)
@@ -98,8 +101,12 @@ func (c *checkpoints) wrote(s *Store) {
 			return // the next one does it, or a COMMIT.
 		}
 		defer func() { _ = conn.Close() }() // it only goes back to the pool.
-		c.busy.Lock()
-		defer c.busy.Unlock()
+		select {
+		case c.busy <- struct{}{}:
+			defer func() { <-c.busy }()
+		case <-ctx.Done():
+			return
+		}
 		var blocked, log, done int64
 		_, _ = one(ctx, conn, `PRAGMA wal_checkpoint(PASSIVE)`, nil, &blocked, &log, &done) // as above
 	}()
