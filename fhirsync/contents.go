@@ -569,7 +569,7 @@ func (w *wave) putContent(ctx context.Context, t *refs.Target, a *attachment, go
 	rejected, isRejected := errors.AsType[*RejectError](err)
 	if err != nil && !isRejected {
 		w.mu.Lock()
-		delete(w.seen, key)
+		w.forget(key)
 		w.mu.Unlock()
 		if w.ctx.Err() == nil {
 			w.storeFailed(err)

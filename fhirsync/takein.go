@@ -469,6 +469,12 @@ func cutLastSegment(path string) (before, last string, ok bool) {
 	return path[:i], path[i+1:], true
 }
 
+// forget makes that a resource has not come after all. The caller holds mu.
+func (r *run) forget(key ident) {
+	delete(r.seen, key)
+	r.front.lately = lately{}
+}
+
 // undo forgets resources that did not get on their way to the store. Others may have seen them by then, and ended without them: a saved state
 // asks again for their types, and for those that only references bring, which stay open.
 func (r *run) undo(resources []Resource) {
@@ -476,9 +482,8 @@ func (r *run) undo(resources []Resource) {
 	defer r.mu.Unlock()
 	r.ledger.mu.Lock()
 	defer r.ledger.mu.Unlock()
-	r.front.lately = lately{}
 	for i := range resources {
-		delete(r.seen, identOf(resources[i].Type, resources[i].ID))
+		r.forget(identOf(resources[i].Type, resources[i].ID))
 		r.ledger.typ(resources[i].Type).Received--
 		r.undone[resources[i].Type] = true
 	}
